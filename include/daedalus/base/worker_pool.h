@@ -1,0 +1,51 @@
+// The threads that decode: a fixed pool that serves many strands in turn, one step at a time.
+#pragma once
+
+#include <functional>
+#include <memory>
+
+namespace daedalus {
+
+class Strand;
+
+/// A fixed number of threads that take the runnable strands in rotation, so that no session starves another.
+class WorkerPool {
+public:
+    /// `threads` >= 1.
+    explicit WorkerPool(unsigned threads);
+    /// Ends the threads after their current steps. All strands must be gone.
+    ~WorkerPool();
+    WorkerPool(const WorkerPool&) = delete;
+    WorkerPool& operator=(const WorkerPool&) = delete;
+    [[nodiscard]] unsigned threads() const;
+
+private:
+    friend class Strand;
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+/// Serial work of one session on the pool: its step never runs on two threads at once.
+class Strand {
+public:
+    /// What a step says of the work that is left.
+    enum class Step { Idle, More };
+
+    /// `step` does one piece of work (about one frame) on a pool thread and says whether there is more. It must not throw.
+    Strand(WorkerPool& pool, std::function<Step()> step);
+    /// Waits for a step that is under way; the step is not called again.
+    ~Strand();
+    Strand(const Strand&) = delete;
+    Strand& operator=(const Strand&) = delete;
+
+    /// There is work: the step will be called at least once after this. Any thread.
+    void wake();
+
+    struct State;
+
+private:
+    std::shared_ptr<State> state_;
+    std::shared_ptr<WorkerPool::Impl> pool_;
+};
+
+}  // namespace daedalus

@@ -1,0 +1,146 @@
+#include "daedalus/base/worker_pool.h"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <deque>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "daedalus/base/log.h"
+#include "daedalus/base/thread_annotations.h"
+
+namespace daedalus {
+
+namespace {
+
+/// Where a strand stands; changed under the pool's lock only.
+enum class StrandState {
+    Idle,      ///< nothing to do
+    Runnable,  ///< in the rotation
+    Running,   ///< its step is on a thread
+    Rewoken,   ///< its step is on a thread and there was a wake() since it began
+    Gone,      ///< its Strand is destroyed
+};
+
+/// Signals are for the loop thread; those that a fault in this thread raises must stay deliverable.
+void blockSignals() {
+    sigset_t signals;
+    sigfillset(&signals);
+    for (const int fault : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGPROF}) sigdelset(&signals, fault);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+}
+
+}  // namespace
+
+/// What the pool keeps of a strand; outlives it while it is still in the rotation. Guarded by the pool's lock, except that
+/// the thread that made it Running may call `step`.
+struct Strand::State {
+    std::function<Step()> step;
+    StrandState state = StrandState::Idle;
+    std::thread::id runner;
+};
+
+struct WorkerPool::Impl {
+    Mutex mutex;
+    Condition runnable;      // a strand entered the rotation, or stopping
+    Condition stepFinished;  // a strand left Running for Gone
+    std::deque<std::shared_ptr<Strand::State>> rotation DAEDALUS_GUARDED_BY(mutex);
+    bool stopping DAEDALUS_GUARDED_BY(mutex) = false;
+    std::vector<std::thread> threads;  // the WorkerPool's own
+
+    /// The next strand in turn, marked Running; nothing when the pool ends.
+    std::shared_ptr<Strand::State> take() {
+        MutexLock lock(mutex);
+        while (true) {
+            while (!stopping && rotation.empty()) runnable.wait(mutex);
+            if (stopping) return nullptr;
+            std::shared_ptr<Strand::State> strand = std::move(rotation.front());
+            rotation.pop_front();
+            if (strand->state == StrandState::Gone) continue;
+            strand->state = StrandState::Running;
+            strand->runner = std::this_thread::get_id();
+            return strand;
+        }
+    }
+
+    /// Takes a strand back after its step; one with more work goes behind all that wait.
+    void finish(const std::shared_ptr<Strand::State>& strand, Strand::Step step) {
+        MutexLock lock(mutex);
+        strand->runner = {};
+        if (strand->state == StrandState::Gone) {
+            stepFinished.notify_all();
+        } else if (step == Strand::Step::More || strand->state == StrandState::Rewoken) {
+            strand->state = StrandState::Runnable;
+            // No notify: this thread looks at the rotation next.
+            rotation.push_back(strand);
+        } else {
+            strand->state = StrandState::Idle;
+        }
+    }
+
+    void serve() {
+        blockSignals();
+        pthread_setname_np(pthread_self(), "daedalus-worker");
+        while (const std::shared_ptr<Strand::State> strand = take()) finish(strand, strand->step());
+    }
+};
+
+WorkerPool::WorkerPool(unsigned threads) : impl_(std::make_shared<Impl>()) {
+    const unsigned wanted = threads == 0 ? 1 : threads;
+    impl_->threads.reserve(wanted);
+    try {
+        for (unsigned i = 0; i < wanted; ++i) impl_->threads.emplace_back([impl = impl_.get()] { impl->serve(); });
+    } catch (const std::system_error& error) {
+        log::error("worker pool: {} of {} threads: {}; raise the limit of processes (ulimit -u) or use fewer --threads",
+                   impl_->threads.size(), wanted, error.what());
+        // Without a single thread nothing would ever be decoded, and a constructor has no Result.
+        if (impl_->threads.empty()) std::abort();
+    }
+}
+
+WorkerPool::~WorkerPool() {
+    {
+        MutexLock lock(impl_->mutex);
+        impl_->stopping = true;
+    }
+    impl_->runnable.notify_all();
+    for (std::thread& thread : impl_->threads) thread.join();
+}
+
+unsigned WorkerPool::threads() const { return static_cast<unsigned>(impl_->threads.size()); }
+
+Strand::Strand(WorkerPool& pool, std::function<Step()> step) : state_(std::make_shared<State>()), pool_(pool.impl_) {
+    state_->step = std::move(step);
+}
+
+Strand::~Strand() {
+    std::function<Step()> last;
+    {
+        MutexLock lock(pool_->mutex);
+        if (state_->runner == std::this_thread::get_id()) {
+            log::critical("worker pool: a strand was destroyed by its own step, which would wait for itself");
+            std::abort();
+        }
+        state_->state = StrandState::Gone;
+        while (state_->runner != std::thread::id()) pool_->stepFinished.wait(pool_->mutex);
+        last = std::exchange(state_->step, nullptr);
+    }
+    // What the step captured is destroyed here, outside the lock: it may be a codec with threads to join.
+}
+
+void Strand::wake() {
+    {
+        MutexLock lock(pool_->mutex);
+        if (state_->state == StrandState::Running) state_->state = StrandState::Rewoken;
+        if (state_->state != StrandState::Idle) return;
+        state_->state = StrandState::Runnable;
+        pool_->rotation.push_back(state_);
+    }
+    pool_->runnable.notify_one();
+}
+
+}  // namespace daedalus
