@@ -1,0 +1,105 @@
+// The formats of the node: one line per raw format, one line per coded format, and the arithmetic of planes.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "daedalus/v4l2/uapi.h"
+
+namespace daedalus::v4l2 {
+
+/// The bitstream formats that the codecs know by name.
+enum class Codec : uint8_t { H264, Hevc, Vp8, Vp9, Av1, Mpeg2 };
+
+/// How chroma is sampled relative to luma. Other: what no raw format here can hold (RGB, 4:4:0, 4:1:0 …).
+enum class Chroma : uint8_t { Mono, Yuv420, Yuv422, Yuv444, Other };
+
+/// One coded format: what is queued to OUTPUT.
+struct CodedFormat {
+    uint32_t fourcc;
+    Codec codec;
+    const char* name;         ///< as users write it: "h264"
+    const char* description;  ///< as ENUM_FMT gives it, as the kernel does
+    uint32_t flags;           ///< V4L2_FMT_FLAG_* of ENUM_FMT
+};
+
+/// One raw format: what CAPTURE delivers.
+struct RawFormat {
+    uint32_t fourcc;
+    const char* name;  ///< as users write it: "NV12"
+    const char* description;
+    Chroma chroma;
+    uint8_t bitDepth;      ///< significant bits per sample
+    uint8_t sampleBytes;   ///< bytes that one sample takes
+    uint8_t memoryPlanes;  ///< planes of the V4L2 buffer (NV12: 1, NV12M: 2)
+    uint8_t colorPlanes;   ///< 1: luma; 2: luma and interleaved chroma; 3: luma, Cb, Cr
+};
+
+/// Where one colour plane lies.
+struct ComponentLayout {
+    uint32_t memoryPlane;  ///< index of the V4L2 plane
+    size_t offset;         ///< bytes from the start of that plane
+    size_t stride;         ///< bytes per line
+    uint32_t width;        ///< bytes of samples per line (interleaved chroma counts both)
+    uint32_t height;       ///< lines
+};
+
+/// Sizes of one frame in a raw format: what S_FMT(CAPTURE) answers, and where its samples lie.
+struct FrameLayout {
+    uint32_t width = 0;  ///< coded size in pixels
+    uint32_t height = 0;
+    uint32_t memoryPlanes = 0;
+    std::array<uint32_t, VIDEO_MAX_PLANES> bytesPerLine{};
+    std::array<uint32_t, VIDEO_MAX_PLANES> sizeImage{};
+    uint32_t components = 0;
+    std::array<ComponentLayout, 3> component{};
+};
+
+inline constexpr uint32_t kMinDimension = 2;
+inline constexpr uint32_t kMaxDimension = 8192;
+/// Coded sizes are multiples of this, in both directions.
+inline constexpr uint32_t kDimensionStep = 2;
+
+/// All coded formats, in the order of ENUM_FMT(OUTPUT).
+[[nodiscard]] std::span<const CodedFormat> codedFormats();
+/// All raw formats, in the order of ENUM_FMT(CAPTURE) (those that fit the stream; the first is the default).
+[[nodiscard]] std::span<const RawFormat> rawFormats();
+/// The line of a fourcc, or nullptr.
+[[nodiscard]] const CodedFormat* findCoded(uint32_t fourcc);
+[[nodiscard]] const CodedFormat* findCoded(Codec codec);
+[[nodiscard]] const RawFormat* findRaw(uint32_t fourcc);
+/// True if frames of this chroma sampling and depth can be delivered in `format` without loss.
+[[nodiscard]] bool fits(const RawFormat& format, Chroma chroma, unsigned bitDepth);
+
+/// The layout of a `width` x `height` frame (pixels, already within limits and steps). Lines are padded to 16 bytes of luma;
+/// a chroma line of a planar format takes half of a luma line, as the V4L2 documents say of single-planar formats.
+[[nodiscard]] FrameLayout layoutOf(const RawFormat& format, uint32_t width, uint32_t height);
+/// The smallest OUTPUT sizeimage (bytes) offered for a coded size: enough for any sane access unit.
+[[nodiscard]] uint32_t codedSizeImage(uint32_t width, uint32_t height);
+
+/// "NV12", "H264" …; bytes that cannot be printed become '.'.
+[[nodiscard]] std::string fourccName(uint32_t fourcc);
+
+/// Pixels; `left` and `top` from the coded frame's upper left corner.
+struct Rect {
+    int32_t left = 0;
+    int32_t top = 0;
+    uint32_t width = 0;
+    uint32_t height = 0;
+    friend bool operator==(const Rect&, const Rect&) = default;
+};
+
+/// Colour information in V4L2's terms (V4L2_COLORSPACE_*, V4L2_XFER_FUNC_*, V4L2_YCBCR_ENC_*, V4L2_QUANTIZATION_*); 0 is
+/// each one's DEFAULT.
+struct Colorimetry {
+    uint32_t colorspace = 0;
+    uint32_t xferFunc = 0;
+    uint32_t ycbcrEnc = 0;
+    uint32_t quantization = 0;
+    friend bool operator==(const Colorimetry&, const Colorimetry&) = default;
+};
+
+}  // namespace daedalus::v4l2

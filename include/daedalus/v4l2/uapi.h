@@ -1,0 +1,52 @@
+// The kernel's V4L2 UAPI, with the few definitions that are newer than the oldest headers we build against (Linux 6.1).
+#pragma once
+
+#include <linux/videodev2.h>
+
+#include <cstdint>
+
+#ifndef V4L2_PIX_FMT_AV1
+#define V4L2_PIX_FMT_AV1 v4l2_fourcc('A', 'V', '0', '1')  // Linux 6.16
+#endif
+
+#ifndef V4L2_PIX_FMT_P012
+#define V4L2_PIX_FMT_P012 v4l2_fourcc('P', '0', '1', '2')  // Linux 6.3
+#endif
+
+#ifndef V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS
+#define V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS (1 << 7)  // Linux 6.9
+#endif
+
+#ifndef V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS
+#define V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS (1 << 8)  // Linux 6.10
+#endif
+
+namespace daedalus::v4l2 {
+
+/// struct v4l2_create_buffers as of Linux 6.9: `max_num_buffers` took one of the reserved words.
+struct CreateBuffers {
+    uint32_t index;
+    uint32_t count;
+    uint32_t memory;
+    v4l2_format format;
+    uint32_t capabilities;
+    uint32_t flags;
+    uint32_t max_num_buffers;  // NOLINT(readability-identifier-naming): the kernel's name
+    uint32_t reserved[5];
+};
+static_assert(sizeof(CreateBuffers) == sizeof(v4l2_create_buffers));
+
+/// struct v4l2_remove_buffers of Linux 6.10.
+struct RemoveBuffers {
+    uint32_t index;
+    uint32_t count;
+    uint32_t type;
+    uint32_t reserved[13];
+};
+static_assert(sizeof(RemoveBuffers) == 64);
+
+}  // namespace daedalus::v4l2
+
+#ifndef VIDIOC_REMOVE_BUFS
+#define VIDIOC_REMOVE_BUFS _IOWR('V', 104, daedalus::v4l2::RemoveBuffers)
+#endif
