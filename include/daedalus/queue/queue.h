@@ -1,0 +1,187 @@
+// One queue of buffers, equivalent to the kernel's videobuf2: allocation, QBUF/DQBUF, streaming, and what poll() sees of it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "daedalus/base/event_loop.h"
+#include "daedalus/base/result.h"
+#include "daedalus/memory/memory.h"
+#include "daedalus/queue/active_buffer.h"
+#include "daedalus/queue/buffer_state.h"
+#include "daedalus/v4l2/uapi.h"
+
+namespace daedalus::queue {
+
+/// Most buffers in one queue (max_num_buffers).
+inline constexpr uint32_t kMaxBuffers = 64;
+
+/// Sizes of a buffer's planes in bytes.
+struct PlaneSizes {
+    uint32_t count = 0;
+    std::array<uint32_t, VIDEO_MAX_PLANES> bytes{};
+};
+
+/// One plane as the client describes it in QBUF and as QUERYBUF answers it. Which of offset, userptr and fd counts is a matter
+/// of the queue's memory type.
+struct PlaneInfo {
+    uint32_t bytesUsed = 0;
+    uint32_t length = 0;
+    uint32_t dataOffset = 0;
+    uint32_t offset = 0;
+    uint64_t userptr = 0;
+    int32_t fd = -1;
+};
+
+/// A buffer as the client describes it in QBUF and PREPARE_BUF, checked for shape by the handler.
+struct BufferRequest {
+    uint32_t index = 0;
+    uint32_t memory = 0;  ///< V4L2_MEMORY_*
+    uint32_t field = 0;
+    Metadata metadata;
+    uint32_t planeCount = 0;
+    std::array<PlaneInfo, VIDEO_MAX_PLANES> planes{};
+};
+
+/// A buffer as QUERYBUF, QBUF and DQBUF report it.
+struct BufferInfo {
+    uint32_t index = 0;
+    uint32_t memory = 0;
+    uint32_t flags = 0;  ///< V4L2_BUF_FLAG_*
+    uint32_t field = 0;
+    uint32_t sequence = 0;
+    Metadata metadata;
+    uint32_t planeCount = 0;
+    std::array<PlaneInfo, VIDEO_MAX_PLANES> planes{};
+};
+
+class Queue;
+
+/// Who uses the buffers. The calls come on the loop thread.
+class Owner {
+public:
+    virtual ~Owner() = default;
+    /// The planes of a buffer in the current format, and their smallest sizes in bytes.
+    [[nodiscard]] virtual PlaneSizes planeSizes(const Queue& queue) const = 0;
+    /// STREAMON was asked for: an errno keeps the queue off.
+    [[nodiscard]] virtual Result<> startStreaming(Queue& queue) = 0;
+    /// There is a buffer to take (only while streaming).
+    virtual void bufferQueued(Queue& queue) = 0;
+    /// STREAMOFF: all ActiveBuffers of this queue are to come back soon.
+    virtual void stopStreaming(Queue& queue) = 0;
+    /// The client took a buffer back by DQBUF.
+    virtual void bufferDequeued(Queue& queue) = 0;
+    /// Something changed that a waiting call or poll() may be waiting for.
+    virtual void queueChanged(Queue& queue) = 0;
+};
+
+/// What kinds of memory a queue takes, as V4L2_BUF_CAP_SUPPORTS_* bits (MMAP, USERPTR, DMABUF).
+inline constexpr uint32_t kAllMemoryTypes =
+    V4L2_BUF_CAP_SUPPORTS_MMAP | V4L2_BUF_CAP_SUPPORTS_USERPTR | V4L2_BUF_CAP_SUPPORTS_DMABUF;
+
+/// A multi-planar queue of one session. Loop thread. Errors are videobuf2's.
+class Queue {
+public:
+    /// `type`: V4L2_BUF_TYPE_VIDEO_{OUTPUT,CAPTURE}_MPLANE. `offsetBase` is added to the mem_offsets of its MMAP planes.
+    Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase);
+    ~Queue();
+    Queue(const Queue&) = delete;
+    Queue& operator=(const Queue&) = delete;
+
+    [[nodiscard]] uint32_t type() const { return type_; }
+    [[nodiscard]] bool isOutput() const { return V4L2_TYPE_IS_OUTPUT(type_); }
+    [[nodiscard]] bool isStreaming() const { return phase_ == Phase::Streaming; }
+    [[nodiscard]] bool hasFailed() const { return failed_; }
+    /// Buffers that exist.
+    [[nodiscard]] uint32_t bufferCount() const;
+    /// True while buffers are allocated: formats must not change.
+    [[nodiscard]] bool isBusy() const { return bufferCount() > 0; }
+    /// V4L2_BUF_CAP_* of REQBUFS and CREATE_BUFS.
+    [[nodiscard]] uint32_t capabilities() const;
+
+    /// REQBUFS: replaces all buffers by `count` new ones (0: none); returns how many there are.
+    [[nodiscard]] Result<uint32_t> request(uint32_t count, uint32_t memory);
+    /// CREATE_BUFS: adds `count` buffers with planes of at least `sizes`; returns the index of the first and how many.
+    struct Created {
+        uint32_t index = 0;
+        uint32_t count = 0;
+    };
+    [[nodiscard]] Result<Created> create(uint32_t count, uint32_t memory, const PlaneSizes& sizes);
+    /// The index that CREATE_BUFS with count 0 reports.
+    [[nodiscard]] uint32_t nextIndex() const;
+    /// REMOVE_BUFS.
+    [[nodiscard]] Result<> remove(uint32_t index, uint32_t count);
+    /// QUERYBUF.
+    [[nodiscard]] Result<BufferInfo> query(uint32_t index) const;
+    /// PREPARE_BUF. `client` may be null for MMAP.
+    [[nodiscard]] Result<BufferInfo> prepare(const BufferRequest& request, memory::ClientMemory* client);
+    /// QBUF.
+    [[nodiscard]] Result<BufferInfo> enqueue(const BufferRequest& request, memory::ClientMemory* client);
+    /// DQBUF; EAGAIN means that a waiting caller should try again after queueChanged(). `planesProvided`: how many planes the
+    /// client's array holds.
+    [[nodiscard]] Result<BufferInfo> dequeue(uint32_t planesProvided);
+    /// EXPBUF: the file of one MMAP plane (a duplicate).
+    [[nodiscard]] Result<UniqueFd> exportPlane(uint32_t index, uint32_t plane);
+    /// The memory behind a mem_offset of this queue, or nothing.
+    [[nodiscard]] memory::MemoryRef memoryAt(uint64_t offset, size_t length);
+    /// STREAMON.
+    [[nodiscard]] Result<> streamOn();
+    /// STREAMOFF; EAGAIN while a worker still has buffers: call again after queueChanged().
+    [[nodiscard]] Result<> streamOff();
+
+    /// True if every buffer's planes hold `sizes`.
+    [[nodiscard]] bool buffersHold(const PlaneSizes& sizes) const;
+    /// For the owner: the oldest queued buffer becomes Active; nothing if there is none.
+    [[nodiscard]] std::optional<ActiveBuffer> take();
+    /// For the owner: an unrecoverable error: QBUF and DQBUF answer EIO and poll() POLLERR until STREAMOFF.
+    void fail();
+    /// For the owner: DQBUF no longer answers EPIPE after LAST (DECODER_CMD START).
+    void clearLast();
+
+    /// For poll(), as videobuf2 and mem2mem see it.
+    [[nodiscard]] bool hasDone() const { return !done_.empty(); }
+    [[nodiscard]] bool isIdle() const;
+    /// True if the LAST buffer was dequeued: DQBUF answers EPIPE.
+    [[nodiscard]] bool lastDequeued() const { return lastDequeued_; }
+    /// True from the LAST buffer's DQBUF to the first EPIPE: poll has to wake a client that did not look at the flag.
+    [[nodiscard]] bool hasEndToTell() const { return lastDequeued_ && !endTold_; }
+
+private:
+    friend class ActiveBuffer::ReturnPath;
+    enum class Phase : uint8_t { Off, Streaming, Stopping };
+    struct Buffer;
+
+    [[nodiscard]] Buffer* find(uint32_t index) const;
+    void setState(Buffer& buffer, BufferState to);
+    [[nodiscard]] Result<> allocate(uint32_t first, uint32_t count, const PlaneSizes& sizes);
+    [[nodiscard]] Result<> checkMemoryType(uint32_t memory) const;
+    [[nodiscard]] Result<Buffer*> checkRequest(const BufferRequest& request) const;
+    [[nodiscard]] Result<> checkPayload(const Buffer& buffer, const BufferRequest& request) const;
+    [[nodiscard]] Result<> attach(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client);
+    [[nodiscard]] Result<> fill(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client);
+    [[nodiscard]] BufferInfo describe(const Buffer& buffer) const;
+    void cancelAll();
+    void freeAll();
+    void returned(uint32_t index, ActiveBuffer::Way way, const Outcome& outcome);
+
+    Owner& owner_;
+    const uint32_t type_;
+    const uint32_t offsetBase_;
+    std::shared_ptr<ActiveBuffer::ReturnPath> returnPath_;
+    std::array<std::unique_ptr<Buffer>, kMaxBuffers> buffers_;
+    uint32_t memory_ = 0;
+    Phase phase_ = Phase::Off;
+    bool failed_ = false;
+    bool lastDequeued_ = false;
+    bool endTold_ = false;
+    uint32_t sequence_ = 0;
+    uint32_t activeCount_ = 0;
+    std::deque<uint32_t> queued_;
+    std::deque<uint32_t> done_;
+};
+
+}  // namespace daedalus::queue

@@ -1,0 +1,179 @@
+// QBUF, PREPARE_BUF, DQBUF, QUERYBUF: buffers between the client and the queue.
+#include <algorithm>
+#include <utility>
+
+#include "buffer.h"
+#include "daedalus/queue/queue.h"
+
+namespace daedalus::queue {
+namespace {
+
+/// What a client may say of an OUTPUT buffer's contents.
+constexpr uint32_t kFrameFlags = V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME;
+
+}  // namespace
+
+Result<Queue::Buffer*> Queue::checkRequest(const BufferRequest& request) const {
+    Buffer* buffer = find(request.index);
+    if (!buffer) return daedalus::fail(EINVAL);
+    if (request.memory != memory_) return daedalus::fail(EINVAL);
+    if (request.planeCount < buffer->planeCount) return daedalus::fail(EINVAL);
+    return buffer;
+}
+
+Result<> Queue::checkPayload(const Buffer& buffer, const BufferRequest& request) const {
+    if (!isOutput()) return {};
+    if (request.field == V4L2_FIELD_ALTERNATE) return daedalus::fail(EINVAL);
+    for (uint32_t i = 0; i < buffer.planeCount; ++i) {
+        const auto& plane = request.planes[i];
+        const bool clientsLength = memory_ != V4L2_MEMORY_MMAP && plane.length > 0;
+        const uint32_t length = clientsLength ? plane.length : buffer.planes[i].info.length;
+        const uint32_t used = plane.bytesUsed ? plane.bytesUsed : length;
+        if (used > length) return daedalus::fail(EINVAL);
+        if (plane.dataOffset > 0 && plane.dataOffset >= used) return daedalus::fail(EINVAL);
+    }
+    return {};
+}
+
+Result<> Queue::attach(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client) {
+    if (memory_ == V4L2_MEMORY_MMAP) return {};
+    if (!client) return daedalus::fail(EINVAL);
+    const auto access = isOutput() ? memory::Access::Read : memory::Access::Write;
+    for (uint32_t i = 0; i < buffer.planeCount; ++i) {
+        auto& plane = buffer.planes[i];
+        const auto& wanted = request.planes[i];
+        const memory::PlaneSlot slot{type_, buffer.index, i};
+        const bool userptr = memory_ == V4L2_MEMORY_USERPTR;
+        // DMABUF: length 0 means the whole file.
+        if ((userptr || wanted.length > 0) && wanted.length < buffer.minLength[i]) return daedalus::fail(EINVAL);
+        auto memory = userptr ? client->importUserptr(slot, wanted.userptr, wanted.length, access, plane.memory)
+                              : client->importDmabuf(slot, wanted.fd, access, plane.memory);
+        if (!memory) return daedalus::fail(memory.error());
+        const size_t length = wanted.length > 0 ? wanted.length : (*memory)->size();
+        if (length < buffer.minLength[i]) return daedalus::fail(EINVAL);
+        if (length > (*memory)->size()) return daedalus::fail(EFAULT);
+        plane.memory = *std::move(memory);
+        plane.info.length = static_cast<uint32_t>(std::min<size_t>(length, UINT32_MAX));
+        plane.info.userptr = wanted.userptr;
+        plane.info.fd = wanted.fd;
+    }
+    return {};
+}
+
+Result<> Queue::fill(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client) {
+    if (auto ok = checkPayload(buffer, request); !ok) return ok;
+    if (auto ok = attach(buffer, request, client); !ok) return ok;
+    for (uint32_t i = 0; i < buffer.planeCount; ++i) {
+        auto& info = buffer.planes[i].info;
+        const auto& wanted = request.planes[i];
+        info.dataOffset = isOutput() ? wanted.dataOffset : 0;
+        info.bytesUsed = !isOutput() ? 0 : (wanted.bytesUsed ? wanted.bytesUsed : info.length);
+    }
+    buffer.field = request.field == V4L2_FIELD_ANY || !isOutput() ? uint32_t{V4L2_FIELD_NONE} : request.field;
+    return {};
+}
+
+Result<BufferInfo> Queue::prepare(const BufferRequest& request, memory::ClientMemory* client) {
+    auto found = checkRequest(request);
+    if (!found) return daedalus::fail(found.error());
+    Buffer& buffer = **found;
+    if (buffer.state != BufferState::Dequeued || buffer.prepared) return daedalus::fail(EINVAL);
+    setState(buffer, BufferState::Preparing);
+    auto ok = fill(buffer, request, client);
+    setState(buffer, BufferState::Dequeued);
+    if (!ok) return daedalus::fail(ok.error());
+    buffer.prepared = true;
+    return describe(buffer);
+}
+
+Result<BufferInfo> Queue::enqueue(const BufferRequest& request, memory::ClientMemory* client) {
+    if (failed_) return daedalus::fail(EIO);
+    auto found = checkRequest(request);
+    if (!found) return daedalus::fail(found.error());
+    Buffer& buffer = **found;
+    if (buffer.state != BufferState::Dequeued) return daedalus::fail(EINVAL);
+    setState(buffer, BufferState::Preparing);
+    if (!buffer.prepared) {
+        if (auto ok = fill(buffer, request, client); !ok) {
+            setState(buffer, BufferState::Dequeued);
+            return daedalus::fail(ok.error());
+        }
+    }
+    buffer.prepared = true;
+    buffer.last = false;
+    buffer.metadata = isOutput() ? request.metadata : Metadata{};
+    buffer.metadata.flags &= kFrameFlags | V4L2_BUF_FLAG_TSTAMP_SRC_MASK;
+    setState(buffer, BufferState::Queued);
+    queued_.push_back(buffer.index);
+    if (phase_ == Phase::Streaming) owner_.bufferQueued(*this);
+    owner_.queueChanged(*this);
+    return describe(buffer);
+}
+
+Result<BufferInfo> Queue::dequeue(uint32_t planesProvided) {
+    if (phase_ != Phase::Streaming) return daedalus::fail(EINVAL);
+    if (failed_) return daedalus::fail(EIO);
+    if (lastDequeued_) {
+        if (!std::exchange(endTold_, true)) owner_.queueChanged(*this);
+        return daedalus::fail(EPIPE);
+    }
+    if (done_.empty()) return daedalus::fail(EAGAIN);
+    Buffer& buffer = *buffers_[done_.front()];
+    if (planesProvided < buffer.planeCount) return daedalus::fail(EINVAL);
+    done_.pop_front();
+    BufferInfo info = describe(buffer);
+    info.flags &= ~uint32_t{V4L2_BUF_FLAG_DONE};
+    if (!isOutput() && buffer.last) {
+        lastDequeued_ = true;
+        endTold_ = false;
+    }
+    setState(buffer, BufferState::Dequeued);
+    buffer.prepared = false;
+    owner_.bufferDequeued(*this);
+    owner_.queueChanged(*this);
+    return info;
+}
+
+Result<BufferInfo> Queue::query(uint32_t index) const {
+    const Buffer* buffer = find(index);
+    if (!buffer) return daedalus::fail(EINVAL);
+    return describe(*buffer);
+}
+
+BufferInfo Queue::describe(const Buffer& buffer) const {
+    BufferInfo info;
+    info.index = buffer.index;
+    info.memory = memory_;
+    info.field = buffer.field;
+    info.sequence = buffer.sequence;
+    info.metadata = buffer.metadata;
+    info.planeCount = buffer.planeCount;
+    for (uint32_t i = 0; i < buffer.planeCount; ++i) info.planes[i] = buffer.planes[i].info;
+
+    info.flags = V4L2_BUF_FLAG_TIMESTAMP_COPY | buffer.metadata.flags;
+    if (buffer.metadata.timecode) info.flags |= V4L2_BUF_FLAG_TIMECODE;
+    if (buffer.last) info.flags |= V4L2_BUF_FLAG_LAST;
+    if (buffer.shared) info.flags |= V4L2_BUF_FLAG_MAPPED;
+    switch (buffer.state) {
+        case BufferState::Queued:
+        case BufferState::Active:
+            info.flags |= V4L2_BUF_FLAG_QUEUED;
+            break;
+        case BufferState::Error:
+            info.flags |= V4L2_BUF_FLAG_ERROR | V4L2_BUF_FLAG_DONE;
+            break;
+        case BufferState::Done:
+            info.flags |= V4L2_BUF_FLAG_DONE;
+            break;
+        case BufferState::InRequest:
+            info.flags |= V4L2_BUF_FLAG_IN_REQUEST;
+            break;
+        case BufferState::Dequeued:
+        case BufferState::Preparing:
+            if (buffer.prepared) info.flags |= V4L2_BUF_FLAG_PREPARED;
+            break;
+    }
+    return info;
+}
+
+}  // namespace daedalus::queue

@@ -1,0 +1,274 @@
+// Allocation and streaming; QBUF and DQBUF are in exchange.cpp.
+#include "daedalus/queue/queue.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "buffer.h"
+#include "daedalus/base/log.h"
+#include "return_path.h"
+
+namespace daedalus::queue {
+namespace {
+
+constexpr uint32_t kOffsetStep = 4096;
+
+uint32_t capabilityOf(uint32_t memory) {
+    switch (memory) {
+        case V4L2_MEMORY_MMAP:
+            return V4L2_BUF_CAP_SUPPORTS_MMAP;
+        case V4L2_MEMORY_USERPTR:
+            return V4L2_BUF_CAP_SUPPORTS_USERPTR;
+        case V4L2_MEMORY_DMABUF:
+            return V4L2_BUF_CAP_SUPPORTS_DMABUF;
+        default:
+            return 0;
+    }
+}
+
+}  // namespace
+
+Queue::Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase)
+    : owner_(owner),
+      type_(type),
+      offsetBase_(offsetBase),
+      returnPath_(std::make_shared<ActiveBuffer::ReturnPath>(loop, *this)) {}
+
+Queue::~Queue() { returnPath_->close(); }
+
+uint32_t Queue::bufferCount() const {
+    return static_cast<uint32_t>(std::ranges::count_if(buffers_, [](const auto& buffer) { return buffer != nullptr; }));
+}
+
+uint32_t Queue::capabilities() const {
+    return kAllMemoryTypes | V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS | V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS;
+}
+
+Queue::Buffer* Queue::find(uint32_t index) const { return index < kMaxBuffers ? buffers_[index].get() : nullptr; }
+
+void Queue::setState(Buffer& buffer, BufferState to) {
+    if (!mayGo(buffer.state, to)) {
+        log::error("queue: buffer {} may not go from state {} to {}; this is a bug in Daedalus", buffer.index,
+                   static_cast<int>(buffer.state), static_cast<int>(to));
+        std::abort();
+    }
+    if (to == BufferState::Active) ++activeCount_;
+    if (buffer.state == BufferState::Active) --activeCount_;
+    buffer.state = to;
+}
+
+Result<> Queue::checkMemoryType(uint32_t memory) const {
+    const uint32_t needed = capabilityOf(memory);
+    if (needed == 0 || !(capabilities() & needed)) return daedalus::fail(EINVAL);
+    return {};
+}
+
+Result<uint32_t> Queue::request(uint32_t count, uint32_t memory) {
+    if (auto ok = checkMemoryType(memory); !ok) return daedalus::fail(ok.error());
+    // While STREAMOFF still waits for a worker, buffers are as busy as before it.
+    if (phase_ != Phase::Off) return daedalus::fail(EBUSY);
+    freeAll();
+    if (count == 0) return 0;
+    memory_ = memory;
+    count = std::min(count, kMaxBuffers);
+    if (auto ok = allocate(0, count, owner_.planeSizes(*this)); !ok) {
+        freeAll();
+        return daedalus::fail(ok.error());
+    }
+    return count;
+}
+
+uint32_t Queue::nextIndex() const {
+    // After the last buffer, as CREATE_BUFS appends; holes of REMOVE_BUFS are only used when it has to.
+    const auto last = std::ranges::find_if(buffers_.rbegin(), buffers_.rend(), [](const auto& buffer) { return !!buffer; });
+    return static_cast<uint32_t>(buffers_.rend() - last);
+}
+
+Result<Queue::Created> Queue::create(uint32_t count, uint32_t memory, const PlaneSizes& sizes) {
+    if (auto ok = checkMemoryType(memory); !ok) return daedalus::fail(ok.error());
+    const PlaneSizes smallest = owner_.planeSizes(*this);
+    if (sizes.count != smallest.count) return daedalus::fail(EINVAL);
+    for (uint32_t i = 0; i < sizes.count; ++i)
+        if (sizes.bytes[i] < smallest.bytes[i]) return daedalus::fail(EINVAL);
+    const uint32_t existing = bufferCount();
+    if (existing > 0 && memory != memory_) return daedalus::fail(EINVAL);
+    if (existing == kMaxBuffers) return daedalus::fail(ENOBUFS);
+    count = std::min(count, kMaxBuffers - existing);
+
+    // The first run of free slots that is long enough, else as many as the longest run holds.
+    Created best;
+    for (uint32_t start = 0; start < kMaxBuffers && best.count < count;) {
+        uint32_t end = start;
+        while (end < kMaxBuffers && !buffers_[end] && end - start < count) ++end;
+        if (end - start > best.count) best = {start, end - start};
+        start = end + 1;
+    }
+    memory_ = memory;
+    if (auto ok = allocate(best.index, best.count, sizes); !ok) return daedalus::fail(ok.error());
+    return best;
+}
+
+Result<> Queue::allocate(uint32_t first, uint32_t count, const PlaneSizes& sizes) {
+    for (uint32_t index = first; index < first + count; ++index) {
+        auto buffer = std::make_unique<Buffer>();
+        buffer->index = index;
+        buffer->planeCount = sizes.count;
+        buffer->minLength = sizes.bytes;
+        for (uint32_t i = 0; i < sizes.count; ++i) {
+            auto& plane = buffer->planes[i];
+            plane.info.length = sizes.bytes[i];
+            if (memory_ != V4L2_MEMORY_MMAP) continue;
+            auto memory = memory::allocate(sizes.bytes[i], isOutput() ? "daedalus-output" : "daedalus-capture");
+            if (!memory) {
+                log::warn(
+                    "queue: cannot allocate a plane of {} bytes: {}; raise the limits of open files and memory of this "
+                    "process",
+                    sizes.bytes[i], std::strerror(memory.error().value));
+                for (uint32_t made = first; made < index; ++made) buffers_[made].reset();
+                return daedalus::fail(ENOMEM);
+            }
+            plane.memory = *std::move(memory);
+            plane.info.offset = offsetBase_ + (index * VIDEO_MAX_PLANES + i) * kOffsetStep;
+        }
+        buffers_[index] = std::move(buffer);
+    }
+    return {};
+}
+
+Result<> Queue::remove(uint32_t index, uint32_t count) {
+    if (count == 0) return {};
+    if (count > bufferCount() || index > kMaxBuffers - count) return daedalus::fail(EINVAL);
+    for (uint32_t i = index; i < index + count; ++i) {
+        const Buffer* buffer = find(i);
+        if (!buffer) return daedalus::fail(EINVAL);
+        if (buffer->state != BufferState::Dequeued) return daedalus::fail(EBUSY);
+    }
+    for (uint32_t i = index; i < index + count; ++i) buffers_[i].reset();
+    return {};
+}
+
+Result<UniqueFd> Queue::exportPlane(uint32_t index, uint32_t plane) {
+    Buffer* buffer = find(index);
+    if (memory_ != V4L2_MEMORY_MMAP || !buffer || plane >= buffer->planeCount) return daedalus::fail(EINVAL);
+    const int copy = ::fcntl(buffer->planes[plane].memory->fd(), F_DUPFD_CLOEXEC, 0);
+    if (copy < 0) return daedalus::fail(errno);
+    buffer->shared = true;
+    return UniqueFd(copy);
+}
+
+memory::MemoryRef Queue::memoryAt(uint64_t offset, size_t length) {
+    if (memory_ != V4L2_MEMORY_MMAP || offset < offsetBase_ || offset % kOffsetStep != 0) return nullptr;
+    const uint64_t slot = (offset - offsetBase_) / kOffsetStep;
+    if (slot >= uint64_t{kMaxBuffers} * VIDEO_MAX_PLANES) return nullptr;
+    Buffer* buffer = find(static_cast<uint32_t>(slot / VIDEO_MAX_PLANES));
+    const auto plane = static_cast<uint32_t>(slot % VIDEO_MAX_PLANES);
+    if (!buffer || plane >= buffer->planeCount) return nullptr;
+    auto& memory = buffer->planes[plane].memory;
+    if (length > (memory->size() + kOffsetStep - 1) / kOffsetStep * kOffsetStep) return nullptr;
+    buffer->shared = true;
+    return memory;
+}
+
+bool Queue::buffersHold(const PlaneSizes& sizes) const {
+    return std::ranges::all_of(buffers_, [&](const auto& buffer) {
+        if (!buffer) return true;
+        if (buffer->planeCount != sizes.count) return false;
+        for (uint32_t i = 0; i < sizes.count; ++i)
+            if (buffer->planes[i].info.length < sizes.bytes[i]) return false;
+        return true;
+    });
+}
+
+Result<> Queue::streamOn() {
+    if (phase_ == Phase::Streaming) return {};
+    if (phase_ == Phase::Stopping) return daedalus::fail(EBUSY);
+    if (!isBusy()) return daedalus::fail(EINVAL);
+    sequence_ = 0;
+    if (auto ok = owner_.startStreaming(*this); !ok) return ok;
+    phase_ = Phase::Streaming;
+    if (!queued_.empty()) owner_.bufferQueued(*this);
+    owner_.queueChanged(*this);
+    return {};
+}
+
+Result<> Queue::streamOff() {
+    if (phase_ == Phase::Streaming) {
+        phase_ = Phase::Stopping;
+        owner_.stopStreaming(*this);
+        owner_.queueChanged(*this);
+    }
+    if (activeCount_ > 0) return daedalus::fail(EAGAIN);
+    cancelAll();
+    phase_ = Phase::Off;
+    owner_.queueChanged(*this);
+    return {};
+}
+
+void Queue::cancelAll() {
+    for (auto& buffer : buffers_) {
+        if (!buffer) continue;
+        if (buffer->state != BufferState::Dequeued) setState(*buffer, BufferState::Dequeued);
+        buffer->prepared = false;
+        buffer->last = false;
+    }
+    queued_.clear();
+    done_.clear();
+    lastDequeued_ = false;
+    failed_ = false;
+}
+
+void Queue::freeAll() {
+    cancelAll();
+    // Mappings and exported files keep the memory alive: the buffers are orphaned, not pulled away.
+    for (auto& buffer : buffers_) buffer.reset();
+}
+
+std::optional<ActiveBuffer> Queue::take() {
+    if (phase_ != Phase::Streaming || queued_.empty()) return std::nullopt;
+    Buffer& buffer = *buffers_[queued_.front()];
+    queued_.pop_front();
+    setState(buffer, BufferState::Active);
+    std::array<ActivePlane, VIDEO_MAX_PLANES> planes;
+    for (uint32_t i = 0; i < buffer.planeCount; ++i) {
+        const auto& plane = buffer.planes[i];
+        planes[i] = {plane.memory, static_cast<uint32_t>(std::min<size_t>(plane.info.length, plane.memory->size())),
+                     plane.info.bytesUsed, plane.info.dataOffset};
+    }
+    return ActiveBuffer(returnPath_, buffer.index, std::span(planes).first(buffer.planeCount), buffer.metadata);
+}
+
+void Queue::returned(uint32_t index, ActiveBuffer::Way way, const Outcome& outcome) {
+    Buffer& buffer = *buffers_[index];
+    if (phase_ != Phase::Streaming) {
+        setState(buffer, BufferState::Dequeued);
+        buffer.prepared = false;
+    } else if (way == ActiveBuffer::Way::Unused) {
+        setState(buffer, BufferState::Queued);
+        queued_.push_back(index);
+        owner_.bufferQueued(*this);
+    } else {
+        setState(buffer, outcome.error ? BufferState::Error : BufferState::Done);
+        buffer.sequence = sequence_++;
+        if (!isOutput()) {
+            buffer.metadata = outcome.metadata;
+            buffer.last = outcome.last;
+            for (uint32_t i = 0; i < buffer.planeCount; ++i) buffer.planes[i].info.bytesUsed = outcome.bytesUsed[i];
+        }
+        done_.push_back(index);
+    }
+    owner_.queueChanged(*this);
+}
+
+void Queue::fail() {
+    failed_ = true;
+    owner_.queueChanged(*this);
+}
+
+void Queue::clearLast() { lastDequeued_ = false; }
+
+bool Queue::isIdle() const {
+    if (phase_ != Phase::Streaming || failed_) return true;
+    return queued_.empty() && done_.empty() && activeCount_ == 0;
+}
+
+}  // namespace daedalus::queue
