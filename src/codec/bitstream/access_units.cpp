@@ -1,0 +1,206 @@
+#include "access_units.h"
+
+#include <cstring>
+#include <utility>
+
+namespace daedalus::codec::bitstream {
+namespace {
+
+constexpr size_t kNone = SIZE_MAX;
+/// A lossless 8192x8192 intra picture stays below; without this bound a stream without borders would fill the memory.
+constexpr size_t kMostPending = size_t{128} << 20;
+/// Bytes of a picture unit that tell what it is.
+constexpr size_t kEnough = 64;
+
+/// Position of the next 00 00 01 at or after `from`.
+size_t findStartCode(const std::vector<uint8_t>& bytes, size_t from) {
+    size_t one = from + 2;
+    while (one < bytes.size()) {
+        const void* hit = std::memchr(bytes.data() + one, 1, bytes.size() - one);
+        if (!hit) return kNone;
+        one = static_cast<size_t>(static_cast<const uint8_t*>(hit) - bytes.data());
+        if (bytes[one - 1] == 0 && bytes[one - 2] == 0) return one - 2;
+        ++one;
+    }
+    return kNone;
+}
+
+bool startsWithCode(const std::vector<uint8_t>& bytes, size_t from) {
+    size_t zeros = from;
+    while (zeros < bytes.size() && bytes[zeros] == 0) ++zeros;
+    return zeros >= from + 2 && zeros < bytes.size() && bytes[zeros] == 1;
+}
+
+std::unique_ptr<Syntax> makeSyntax(v4l2::Codec codec) {
+    switch (codec) {
+        case v4l2::Codec::H264:
+            return makeH264Syntax();
+        case v4l2::Codec::Hevc:
+            return makeHevcSyntax();
+        case v4l2::Codec::Mpeg2:
+            return makeMpeg2Syntax();
+        default:
+            return nullptr;
+    }
+}
+
+}  // namespace
+
+AccessUnits::AccessUnits(v4l2::Codec codec) : codec_(codec), syntax_(makeSyntax(codec)) {}
+
+bool AccessUnits::push(std::vector<uint8_t> bytes, uint64_t tag) {
+    if (bytes.empty()) return true;
+    if (!syntax_) {
+        pushFrame(std::move(bytes), tag);
+        return true;
+    }
+    if (pending_.size() + bytes.size() > kMostPending) {
+        clear();
+        syntax_->restart();
+        return false;
+    }
+    pushStream(std::move(bytes), tag);
+    return true;
+}
+
+void AccessUnits::pushFrame(std::vector<uint8_t> bytes, uint64_t tag) {
+    auto header = codec_ == v4l2::Codec::Vp8   ? vp8Header(bytes)
+                  : codec_ == v4l2::Codec::Vp9 ? vp9Header(bytes)
+                                               : av1Header(bytes);
+    if (header) header_ = header;
+    ready_.push_back({std::move(bytes), tag, header_});
+}
+
+void AccessUnits::pushStream(std::vector<uint8_t> bytes, uint64_t tag) {
+    const size_t begin = pending_.size();
+    marks_.push_back({begin, tag});
+    if (pending_.empty())
+        pending_ = std::move(bytes);
+    else
+        pending_.insert(pending_.end(), bytes.begin(), bytes.end());
+    evidence_ = {};
+    if (!startsWithCode(pending_, begin)) assembling_ = true;
+    scan();
+    // A client that sends parameter sets one by one will send slices one by one.
+    if (evidence_.units == 1 && evidence_.leading == 1) assembling_ = true;
+    if (!assembling_ && hasPicture_) emit(pending_.size());
+    compact();
+}
+
+void AccessUnits::scan() {
+    size_t code = findStartCode(pending_, scanned_);
+    while (code != kNone) {
+        const size_t next = findStartCode(pending_, code + 3);
+        if (next == kNone) {
+            takeLast(code);
+            return;
+        }
+        takeUnit(code, next);
+        code = next;
+        scanned_ = code;
+    }
+}
+
+/// The last unit in the buffer: whether it is complete depends on how the client cuts.
+void AccessUnits::takeLast(size_t code) {
+    if (evidence_.emitted > 0 || evidence_.stray) assembling_ = true;
+    const Bytes unit = Bytes(pending_).subspan(code + 3);
+    if (assembling_ && (unit.size() < kEnough || !syntax_->isPicture(unit))) return;
+    takeUnit(code, pending_.size());
+    if (evidence_.emitted > 0 || evidence_.stray) assembling_ = true;
+    // Two bytes of the next start code may be here already.
+    scanned_ = std::max(code + 3, pending_.size() - 2);
+}
+
+void AccessUnits::takeUnit(size_t begin, size_t end) {
+    const UnitKind kind = syntax_->inspect(Bytes(pending_).subspan(begin + 3, end - begin - 3));
+    ++evidence_.units;
+    switch (kind) {
+        case UnitKind::Other:
+            return;
+        case UnitKind::Leading:
+            ++evidence_.leading;
+            if (hasPicture_ && !border_) border_ = begin;
+            return;
+        case UnitKind::PictureStart:
+            if (hasPicture_) emit(border_.value_or(begin));
+            break;
+        case UnitKind::Picture:
+            if (!hasPicture_ && evidence_.leading == 0) evidence_.stray = true;
+            break;
+        case UnitKind::Companion:
+            break;
+    }
+    hasPicture_ = true;
+    border_.reset();
+    header_ = syntax_->header();
+}
+
+void AccessUnits::emit(size_t end) {
+    while (marks_.size() > 1 && marks_[1].position <= start_) marks_.pop_front();
+    AccessUnit unit;
+    unit.tag = marks_.front().tag;
+    unit.header = header_;
+    if (start_ == 0 && end == pending_.size()) {
+        unit.bytes = std::move(pending_);
+        clear();
+    } else {
+        unit.bytes.assign(pending_.begin() + static_cast<ptrdiff_t>(start_), pending_.begin() + static_cast<ptrdiff_t>(end));
+        start_ = end;
+    }
+    ready_.push_back(std::move(unit));
+    hasPicture_ = false;
+    border_.reset();
+    ++evidence_.emitted;
+}
+
+void AccessUnits::compact() {
+    if (start_ == 0) return;
+    pending_.erase(pending_.begin(), pending_.begin() + static_cast<ptrdiff_t>(start_));
+    while (marks_.size() > 1 && marks_[1].position <= start_) marks_.pop_front();
+    for (Mark& mark : marks_) mark.position -= std::min(mark.position, start_);
+    scanned_ -= std::min(scanned_, start_);
+    if (border_) *border_ -= start_;
+    start_ = 0;
+}
+
+void AccessUnits::finish() {
+    if (!syntax_) return;
+    evidence_ = {};
+    size_t code = findStartCode(pending_, scanned_);
+    while (code != kNone) {
+        const size_t next = findStartCode(pending_, code + 3);
+        takeUnit(code, next == kNone ? pending_.size() : next);
+        code = next;
+    }
+    if (hasPicture_) emit(pending_.size());
+    clear();
+    syntax_->restart();
+}
+
+void AccessUnits::reset() {
+    ready_.clear();
+    clear();
+    assembling_ = false;
+    if (syntax_) syntax_->restart();
+}
+
+void AccessUnits::clear() {
+    pending_.clear();
+    marks_.clear();
+    start_ = 0;
+    scanned_ = 0;
+    border_.reset();
+    hasPicture_ = false;
+}
+
+std::optional<AccessUnit> AccessUnits::pop() {
+    if (ready_.empty()) return std::nullopt;
+    std::optional<AccessUnit> unit(std::move(ready_.front()));
+    ready_.pop_front();
+    return unit;
+}
+
+const std::optional<StreamHeader>& AccessUnits::header() const { return header_ || !syntax_ ? header_ : syntax_->header(); }
+
+}  // namespace daedalus::codec::bitstream

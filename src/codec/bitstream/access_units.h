@@ -1,0 +1,79 @@
+// From the bytes of OUTPUT buffers to access units.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "bit_reader.h"
+#include "daedalus/v4l2/formats.h"
+#include "stream_header.h"
+#include "syntax.h"
+
+namespace daedalus::codec::bitstream {
+
+/// What is decoded in one go.
+struct AccessUnit {
+    std::vector<uint8_t> bytes;
+    uint64_t tag = 0;  ///< of the buffer in which it starts
+    std::optional<StreamHeader> header;
+};
+
+/// Cuts a stream into access units. A buffer with one whole unit goes straight through. Once a buffer shows that the client
+/// cuts elsewhere (several pictures in one, a start in the middle of a unit, single NAL units), units are put together, and
+/// each comes out when the next begins. Owned by one decoder.
+class AccessUnits {
+public:
+    explicit AccessUnits(v4l2::Codec codec);
+
+    /// Takes a buffer's bytes. False if what has piled up without a border is too large and was dropped.
+    [[nodiscard]] bool push(std::vector<uint8_t> bytes, uint64_t tag);
+    /// No more bytes will come: what is left is a unit.
+    void finish();
+    /// Forgets all bytes; headers are kept.
+    void reset();
+    /// The next unit in order.
+    [[nodiscard]] std::optional<AccessUnit> pop();
+    /// What the headers seen so far say.
+    [[nodiscard]] const std::optional<StreamHeader>& header() const;
+
+private:
+    struct Mark {
+        size_t position;
+        uint64_t tag;
+    };
+
+    void pushFrame(std::vector<uint8_t> bytes, uint64_t tag);
+    void pushStream(std::vector<uint8_t> bytes, uint64_t tag);
+    void scan();
+    void takeLast(size_t code);
+    void takeUnit(size_t begin, size_t end);
+    void emit(size_t end);
+    void compact();
+    void clear();
+
+    v4l2::Codec codec_;
+    std::unique_ptr<Syntax> syntax_;  ///< null where a buffer is a unit by definition
+    std::deque<AccessUnit> ready_;
+    std::optional<StreamHeader> header_;
+
+    bool assembling_ = false;
+    std::vector<uint8_t> pending_;
+    std::deque<Mark> marks_;        ///< which buffer's bytes start where in pending_
+    size_t start_ = 0;              ///< where the unit under way starts in pending_
+    size_t scanned_ = 0;            ///< start codes before this were seen
+    std::optional<size_t> border_;  ///< where the next unit starts if a new picture follows
+    bool hasPicture_ = false;       ///< the unit under way has picture data
+
+    /// What one buffer showed of how the client cuts.
+    struct Evidence {
+        size_t units = 0;
+        size_t leading = 0;
+        size_t emitted = 0;
+        bool stray = false;  ///< it starts in the middle of a picture
+    } evidence_;
+};
+
+}  // namespace daedalus::codec::bitstream

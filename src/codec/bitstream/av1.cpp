@@ -1,0 +1,180 @@
+// AV1: the sequence header, and the frame header as far as its size.
+#include "colorimetry.h"
+#include "stream_header.h"
+
+namespace daedalus::codec::bitstream {
+namespace {
+
+enum ObuType : uint8_t { kSequenceHeader = 1, kFrameHeader = 3, kFrame = 6 };
+
+/// What of the sequence header the frame header needs.
+struct Sequence {
+    StreamHeader header;
+    bool reduced = false;
+    bool decoderModel = false;
+    bool equalInterval = false;
+    unsigned presentationTimeBits = 0;
+    unsigned widthBits = 0;
+    unsigned heightBits = 0;
+    unsigned frameIdBits = 0;
+    unsigned forceScreenContent = 2;
+    unsigned forceIntegerMv = 2;
+    unsigned orderHintBits = 0;
+};
+
+/// uvlc()
+uint32_t readUvlc(BitReader& in) {
+    unsigned zeros = 0;
+    while (in.ok() && !in.flag()) ++zeros;
+    return zeros >= 32 ? UINT32_MAX : in.bits(zeros);
+}
+
+void readColour(BitReader& in, unsigned profile, StreamFormat& format) {
+    const bool deep = in.flag();
+    format.bitDepth = profile == 2 && deep ? (in.flag() ? 12 : 10) : (deep ? 10 : 8);
+    const bool mono = profile != 1 && in.flag();
+    unsigned primaries = 2;
+    unsigned transfer = 2;
+    unsigned matrix = 2;
+    if (in.flag()) {
+        primaries = in.bits(8);
+        transfer = in.bits(8);
+        matrix = in.bits(8);
+    }
+    if (!mono && primaries == 1 && transfer == 13 && matrix == 0) {
+        format.chroma = v4l2::Chroma::Other;  // sRGB
+        format.colorimetry = colorimetry(primaries, transfer, 2, Range::Full);
+        return;
+    }
+    format.colorimetry = colorimetry(primaries, transfer, matrix, in.flag() ? Range::Full : Range::Limited);
+    if (mono) {
+        format.chroma = v4l2::Chroma::Mono;
+    } else if (profile == 0) {
+        format.chroma = v4l2::Chroma::Yuv420;
+    } else if (profile == 1) {
+        format.chroma = v4l2::Chroma::Yuv444;
+    } else if (format.bitDepth == 12) {
+        const bool halfAcross = in.flag();
+        const bool halfDown = halfAcross && in.flag();
+        format.chroma = halfDown ? v4l2::Chroma::Yuv420 : halfAcross ? v4l2::Chroma::Yuv422 : v4l2::Chroma::Yuv444;
+    } else {
+        format.chroma = v4l2::Chroma::Yuv422;
+    }
+}
+
+/// timing_info() to operating points; false where more than sizes would have to be understood.
+void readOperatingPoints(BitReader& in, Sequence& sequence) {
+    unsigned delayBits = 0;
+    if (in.flag()) {
+        in.skip(64);
+        sequence.equalInterval = in.flag();
+        if (sequence.equalInterval) readUvlc(in);
+        sequence.decoderModel = in.flag();
+        if (sequence.decoderModel) {
+            delayBits = in.bits(5) + 1;
+            in.skip(32 + 5);
+            sequence.presentationTimeBits = in.bits(5) + 1;
+        }
+    }
+    const bool displayDelay = in.flag();
+    const unsigned points = in.bits(5) + 1;
+    for (unsigned i = 0; i < points; ++i) {
+        in.skip(12);
+        if (in.bits(5) > 7) in.skip(1);
+        if (sequence.decoderModel && in.flag()) in.skip(2 * delayBits + 1);
+        if (displayDelay && in.flag()) in.skip(4);
+    }
+}
+
+std::optional<Sequence> readSequence(Bytes payload) {
+    BitReader in(payload);
+    Sequence sequence;
+    const unsigned profile = in.bits(3);
+    in.skip(1);
+    sequence.reduced = in.flag();
+    if (sequence.reduced)
+        in.skip(5);
+    else
+        readOperatingPoints(in, sequence);
+    sequence.widthBits = in.bits(4) + 1;
+    sequence.heightBits = in.bits(4) + 1;
+    const uint32_t width = in.bits(sequence.widthBits) + 1;
+    const uint32_t height = in.bits(sequence.heightBits) + 1;
+    if (!sequence.reduced && in.flag()) {
+        sequence.frameIdBits = in.bits(4) + 2;
+        sequence.frameIdBits += in.bits(3) + 1;
+    }
+    in.skip(3);
+    if (!sequence.reduced) {
+        in.skip(4);
+        const bool orderHint = in.flag();
+        if (orderHint) in.skip(2);
+        if (!in.flag()) sequence.forceScreenContent = in.bits(1);
+        if (sequence.forceScreenContent > 0 && !in.flag()) sequence.forceIntegerMv = in.bits(1);
+        if (orderHint) sequence.orderHintBits = in.bits(3) + 1;
+    }
+    in.skip(3);
+    if (profile > 2) return std::nullopt;
+    readColour(in, profile, sequence.header.format);
+    if (!in.ok() || !sizeAllowed(width, height)) return std::nullopt;
+    setSize(sequence.header.format, width, height);
+    sequence.header.format.minCaptureBuffers = minCaptureBuffers(0);
+    return sequence;
+}
+
+/// The size of a shown key frame where it differs from the sequence's.
+void readFrameSize(Bytes payload, Sequence& sequence) {
+    if (sequence.reduced) return;
+    BitReader in(payload);
+    constexpr unsigned kKeyFrame = 0;
+    const bool existing = in.flag();
+    const unsigned type = in.bits(2);
+    const bool shown = in.flag();
+    if (existing || type != kKeyFrame || !shown) return;
+    if (sequence.decoderModel && !sequence.equalInterval) in.skip(sequence.presentationTimeBits);
+    in.skip(1);
+    const bool screenContent = sequence.forceScreenContent == 2 ? in.flag() : sequence.forceScreenContent != 0;
+    if (screenContent && sequence.forceIntegerMv == 2) in.skip(1);
+    in.skip(sequence.frameIdBits);
+    const bool ownSize = in.flag();
+    in.skip(sequence.orderHintBits);
+    // Buffer removal times come in between and are not worth understanding here.
+    if (!ownSize || (sequence.decoderModel && in.flag())) return;
+    const uint32_t width = in.bits(sequence.widthBits) + 1;
+    const uint32_t height = in.bits(sequence.heightBits) + 1;
+    if (in.ok() && sizeAllowed(width, height)) setSize(sequence.header.format, width, height);
+}
+
+}  // namespace
+
+std::optional<StreamHeader> av1Header(Bytes temporalUnit) {
+    std::optional<Sequence> sequence;
+    while (!temporalUnit.empty()) {
+        const uint8_t first = temporalUnit[0];
+        const unsigned type = first >> 3 & 15U;
+        size_t head = first & 4 ? 2 : 1;
+        size_t size = temporalUnit.size() - std::min(head, temporalUnit.size());
+        if (first & 2) {
+            size = 0;
+            for (unsigned shift = 0; shift < 56; shift += 7) {
+                if (head >= temporalUnit.size()) return std::nullopt;
+                const uint8_t byte = temporalUnit[head++];
+                size |= static_cast<size_t>(byte & 0x7F) << shift;
+                if (!(byte & 0x80)) break;
+            }
+        }
+        if (head > temporalUnit.size() || size > temporalUnit.size() - head) break;
+        const Bytes payload = temporalUnit.subspan(head, size);
+        if (type == kSequenceHeader) {
+            sequence = readSequence(payload);
+        } else if ((type == kFrame || type == kFrameHeader) && sequence) {
+            readFrameSize(payload, *sequence);
+            break;
+        }
+        temporalUnit = temporalUnit.subspan(head + size);
+    }
+    if (!sequence) return std::nullopt;
+    return sequence->header;
+}
+
+}  // namespace daedalus::codec::bitstream

@@ -1,0 +1,205 @@
+// HEVC: sequence and picture parameter sets of the base layer, and the first bits of slice segment headers.
+#include <array>
+
+#include "syntax.h"
+#include "vui.h"
+
+namespace daedalus::codec::bitstream {
+namespace {
+
+constexpr size_t kHeaderLimit = 16384;
+constexpr size_t kSliceLimit = 64;
+
+void skipProfileTierLevel(BitReader& in, unsigned subLayers) {
+    in.skip(88);
+    in.skip(8);
+    std::array<bool, 8> profile{};
+    std::array<bool, 8> level{};
+    for (unsigned i = 0; i + 1 < subLayers; ++i) {
+        profile[i] = in.flag();
+        level[i] = in.flag();
+    }
+    if (subLayers > 1)
+        for (unsigned i = subLayers - 1; i < 8; ++i) in.skip(2);
+    for (unsigned i = 0; i + 1 < subLayers; ++i) {
+        if (profile[i]) in.skip(88);
+        if (level[i]) in.skip(8);
+    }
+}
+
+void skipScalingLists(BitReader& in) {
+    for (unsigned size = 0; size < 4; ++size) {
+        for (unsigned matrix = 0; matrix < 6; matrix += size == 3 ? 3 : 1) {
+            if (!in.flag()) {
+                in.ue();
+                continue;
+            }
+            const unsigned count = std::min(64U, 1U << (4 + (size << 1)));
+            if (size > 1) in.se();
+            for (unsigned i = 0; i < count && in.ok(); ++i) in.se();
+        }
+    }
+}
+
+/// 7.3.7; false if it cannot be.
+bool skipReferenceSets(BitReader& in, unsigned count) {
+    if (count > 64) return false;
+    std::array<unsigned, 64> pictures{};
+    for (unsigned set = 0; set < count && in.ok(); ++set) {
+        if (set > 0 && in.flag()) {
+            in.skip(1);
+            in.ue();
+            unsigned kept = 0;
+            for (unsigned i = 0; i <= pictures[set - 1]; ++i) {
+                const bool used = in.flag();
+                const bool useDelta = used || in.flag();
+                kept += useDelta ? 1 : 0;
+            }
+            pictures[set] = kept;
+        } else {
+            const unsigned negative = in.ue();
+            const unsigned positive = in.ue();
+            if (negative > 16 || positive > 16) return false;
+            pictures[set] = negative + positive;
+            for (unsigned i = 0; i < pictures[set]; ++i) {
+                in.ue();
+                in.skip(1);
+            }
+        }
+    }
+    return in.ok();
+}
+
+/// Reads what stands between the picture size and the VUI only to get past it; false if that failed.
+bool skipToVui(BitReader& in, unsigned pocLsbBits) {
+    for (int i = 0; i < 6; ++i) in.ue();
+    if (in.flag() && in.flag()) skipScalingLists(in);
+    in.skip(2);
+    if (in.flag()) {
+        in.skip(8);
+        in.ue();
+        in.ue();
+        in.skip(1);
+    }
+    if (!skipReferenceSets(in, in.ue())) return false;
+    if (in.flag()) {
+        const unsigned count = in.ue();
+        if (count > 32) return false;
+        in.skip(count * (pocLsbBits + 1));
+    }
+    in.skip(2);
+    return in.ok() && in.flag();
+}
+
+std::optional<StreamHeader> readSps(Bytes payload, unsigned& id) {
+    BitReader in(payload);
+    StreamHeader header;
+    StreamFormat& format = header.format;
+    in.skip(4);
+    const unsigned subLayers = in.bits(3) + 1;
+    in.skip(1);
+    skipProfileTierLevel(in, subLayers);
+    id = in.ue();
+    unsigned chroma = in.ue();
+    if (chroma == 3 && in.flag()) chroma = 0;  // three planes coded apart, each like monochrome
+    const uint32_t width = in.ue();
+    const uint32_t height = in.ue();
+    if (id > 15 || chroma > 3 || !in.ok() || !sizeAllowed(width, height)) return std::nullopt;
+    setSize(format, width, height);
+    if (in.flag()) {
+        const uint64_t unitX = chroma == 1 || chroma == 2 ? 2 : 1;
+        const uint64_t unitY = chroma == 1 ? 2 : 1;
+        const uint64_t left = in.ue() * unitX;
+        const uint64_t right = in.ue() * unitX;
+        const uint64_t top = in.ue() * unitY;
+        const uint64_t bottom = in.ue() * unitY;
+        if (left + right < width && top + bottom < height)
+            format.visible = {static_cast<int32_t>(left), static_cast<int32_t>(top),
+                              static_cast<uint32_t>(width - left - right), static_cast<uint32_t>(height - top - bottom)};
+    }
+    format.bitDepth = static_cast<uint8_t>(8 + std::min(in.ue(), 8U));
+    in.ue();
+    const unsigned pocLsbBits = in.ue() + 4;
+    const bool perLayer = in.flag();
+    for (unsigned i = perLayer ? 0 : subLayers - 1; i < subLayers; ++i) {
+        in.ue();
+        header.reorderDepth = std::min(in.ue(), 16U);
+        in.ue();
+    }
+    if (!in.ok()) return std::nullopt;
+    format.minCaptureBuffers = minCaptureBuffers(header.reorderDepth);
+    format.colorimetry = colorimetry(2, 2, 2, Range::Limited);
+    // The VUI is for the colours; a failure on the way there loses nothing else.
+    unsigned matrix = 2;
+    if (pocLsbBits <= 16 && skipToVui(in, pocLsbBits)) {
+        readAspect(in, format);
+        matrix = readColours(in, format, Range::Limited);
+    }
+    constexpr unsigned kRgb = 0;
+    constexpr v4l2::Chroma kChroma[] = {v4l2::Chroma::Mono, v4l2::Chroma::Yuv420, v4l2::Chroma::Yuv422, v4l2::Chroma::Yuv444};
+    format.chroma = chroma == 3 && matrix == kRgb ? v4l2::Chroma::Other : kChroma[chroma];
+    return header;
+}
+
+class HevcSyntax final : public Syntax {
+public:
+    bool isPicture(Bytes unit) const override { return unit.size() > 2 && baseLayer(unit) && typeOf(unit) < 32; }
+
+    UnitKind inspect(Bytes unit) override {
+        if (unit.size() < 2 || !baseLayer(unit)) return UnitKind::Other;
+        if (isPicture(unit)) return slice(unit);
+        const unsigned type = typeOf(unit);
+        if (type == 33) takeSps(unescape(unit.subspan(2), kHeaderLimit));
+        if (type == 34) takePps(unescape(unit.subspan(2), kHeaderLimit));
+        const bool leading =
+            (type >= 32 && type <= 35) || type == 39 || (type >= 41 && type <= 44) || (type >= 48 && type <= 55);
+        return leading ? UnitKind::Leading : UnitKind::Other;
+    }
+
+    const std::optional<StreamHeader>& header() const override { return header_; }
+    void restart() override {}
+
+private:
+    static unsigned typeOf(Bytes unit) { return unit[0] >> 1 & 63U; }
+    static bool baseLayer(Bytes unit) { return (unit[0] & 1) == 0 && (unit[1] >> 3) == 0; }
+
+    void takeSps(const std::vector<uint8_t>& payload) {
+        unsigned id = 0;
+        const auto header = readSps(payload, id);
+        if (!header) return;
+        sps_[id] = *header;
+        if (!sawPicture_) header_ = *header;
+    }
+
+    void takePps(const std::vector<uint8_t>& payload) {
+        BitReader in(payload);
+        const unsigned id = in.ue();
+        const unsigned sps = in.ue();
+        if (in.ok() && id < spsOfPps_.size() && sps < sps_.size()) spsOfPps_[id] = sps;
+    }
+
+    UnitKind slice(Bytes unit) {
+        const auto payload = unescape(unit.subspan(2), kSliceLimit);
+        BitReader in(payload);
+        const bool first = in.flag();
+        const unsigned type = typeOf(unit);
+        if (type >= 16 && type <= 23) in.skip(1);
+        const unsigned ppsId = in.ue();
+        if (in.ok() && ppsId < spsOfPps_.size() && spsOfPps_[ppsId] && sps_[*spsOfPps_[ppsId]]) {
+            header_ = sps_[*spsOfPps_[ppsId]];
+            sawPicture_ = true;
+        }
+        return first ? UnitKind::PictureStart : UnitKind::Picture;
+    }
+
+    std::array<std::optional<StreamHeader>, 16> sps_;
+    std::array<std::optional<unsigned>, 64> spsOfPps_;
+    std::optional<StreamHeader> header_;
+    bool sawPicture_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Syntax> makeHevcSyntax() { return std::make_unique<HevcSyntax>(); }
+
+}  // namespace daedalus::codec::bitstream

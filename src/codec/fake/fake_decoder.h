@@ -1,0 +1,36 @@
+// The fake decoder's toy bitstream, for tests of what is around a codec.
+//
+// A buffer is text; its lines are carried out in order, unknown words are damage:
+//
+//   size WxH [crop L,T,R,B] [depth N] [chroma mono|420|422|444] [reorder N] [min N] [interlaced]
+//                       headers: from here on frames look like this; before the first frame headers() tells it
+//   frame N [I|P|B] [damaged] [sleep MS]
+//                       one frame that stands at place N of the display order; its pixels are fakeSample(N, …)
+//   damage REASON       a unit that cannot be decoded: receive() gives Damaged
+//   fatal ERRNO         send() fails with this number
+//   eos                 as if drain() were called
+//   nothing             takes the buffer, gives no frame
+//
+// At most `reorder` frames are held back; then the one with the lowest N comes out. A frame before any `size` is damage.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "daedalus/codec/decoder.h"
+
+namespace daedalus::codec::fake {
+
+/// The value of the sample at (x, y) of colour plane `plane` (0: luma, 1: Cb, 2: Cr) in frame N, in the low `bitDepth` bits.
+/// Coordinates count samples of that plane in the coded frame.
+[[nodiscard]] constexpr uint16_t fakeSample(uint32_t number, uint32_t plane, uint32_t x, uint32_t y, unsigned bitDepth) {
+    return static_cast<uint16_t>((number * 7 + plane * 85 + x + y * 3) & ((1U << bitDepth) - 1));
+}
+
+/// A line or more of the toy syntax as the bytes of a buffer. `text` must outlive the result.
+[[nodiscard]] inline std::span<const std::byte> fakeUnit(std::string_view text) {
+    return std::as_bytes(std::span(text.data(), text.size()));
+}
+
+}  // namespace daedalus::codec::fake

@@ -1,0 +1,304 @@
+#include "decoder.h"
+
+extern "C" {
+#include <libavutil/error.h>
+}
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <deque>
+#include <new>
+#include <utility>
+#include <vector>
+
+#include "../bitstream/access_units.h"
+#include "frame.h"
+
+namespace daedalus::codec::ffmpeg {
+namespace {
+
+/// libavcodec's own limit is 16 pictures of reordering, and one picture a thread.
+constexpr unsigned kMostThreads = 64;
+/// Units whose frames may still come: reordering, threads, and fields that come apart, with room.
+constexpr size_t kUnitsInFlight = 512;
+/// Errors in a row that receive_frame may give before we stop asking.
+constexpr int kMostErrors = 64;
+/// A stream whose headers we could not read gets this, before and after its first frame.
+constexpr uint8_t kUnknownMinCapture = 4;
+
+std::string errorText(int error) {
+    std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
+    av_strerror(error, text.data(), text.size());
+    return text.data();
+}
+
+/// Gives the bytes to a packet without a copy; libavcodec wants zeros behind them.
+bool fillPacket(AVPacket& packet, std::vector<uint8_t> bytes) {
+    const size_t size = bytes.size();
+    bytes.resize(size + AV_INPUT_BUFFER_PADDING_SIZE);
+    auto owner = std::make_unique<std::vector<uint8_t>>(std::move(bytes));
+    packet.buf = av_buffer_create(
+        owner->data(), owner->size(),
+        [](void* opaque, uint8_t*) { std::unique_ptr<std::vector<uint8_t>>(static_cast<std::vector<uint8_t>*>(opaque)); },
+        owner.get(), 0);
+    if (!packet.buf) return false;
+    packet.data = owner.release()->data();
+    packet.size = static_cast<int>(size);
+    return true;
+}
+
+class AvDecoder final : public Decoder {
+public:
+    AvDecoder(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options)
+        : codec_(codec), decoder_(decoder), options_(options), units_(codec) {}
+
+    Result<> send(std::span<const std::byte> bytes, uint64_t tag) override {
+        if (draining_) return fail(EINVAL);
+        return guarded<void>([&]() -> Result<> {
+            // Once, here: from now on nobody else can change these bytes.
+            std::vector<uint8_t> copy;
+            copy.reserve(bytes.size() + AV_INPUT_BUFFER_PADDING_SIZE);
+            const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+            copy.assign(data, data + bytes.size());
+            if (!units_.push(std::move(copy), tag))
+                results_.push_back(Damaged{tag, "no border of an access unit in 128 MiB; dropped them"});
+            if (!results_.empty()) return {};
+            if (const auto decoded = decodeNext(); !decoded) return fail(decoded.error());
+            return {};
+        });
+    }
+
+    Result<Received> receive() override {
+        return guarded<Received>([&]() -> Result<Received> {
+            for (;;) {
+                if (!results_.empty()) {
+                    Received result = std::move(results_.front());
+                    results_.pop_front();
+                    return result;
+                }
+                const auto decoded = decodeNext();
+                if (!decoded) return fail(decoded.error());
+                if (*decoded) continue;
+                if (!draining_) return Received(NeedInput{});
+                if (drained_) return Received(EndOfStream{});
+                if (const auto result = drainContext(); !result) return fail(result.error());
+                drained_ = true;
+            }
+        });
+    }
+
+    std::optional<StreamFormat> headers() const override {
+        const auto& header = header_ ? header_ : units_.header();
+        return header ? std::optional(header->format) : std::nullopt;
+    }
+
+    Result<> drain() override {
+        if (draining_) return {};
+        units_.finish();
+        draining_ = true;
+        return {};
+    }
+
+    void flush() override {
+        results_.clear();
+        units_.reset();
+        draining_ = false;
+        drained_ = false;
+        if (context_) avcodec_flush_buffers(context_.get());
+    }
+
+private:
+    struct InFlight {
+        int64_t serial = -1;
+        UnitInfo info;
+    };
+
+    /// Memory that is not there is an errno on every thread.
+    template <class T, class Work>
+    static Result<T> guarded(const Work& work) {
+        try {
+            return work();
+        } catch (const std::bad_alloc&) {
+            return fail(ENOMEM);
+        }
+    }
+
+    /// Decodes one access unit; false if there is none.
+    Result<bool> decodeNext() {
+        auto unit = units_.pop();
+        if (!unit) return false;
+        if (unit->header) {
+            if (const auto result = noteHeader(*unit->header); !result) return fail(result.error());
+        }
+        if (!context_) {
+            if (const auto result = open(); !result) return fail(result.error());
+        }
+        if (const auto result = decode(std::move(*unit)); !result) return fail(result.error());
+        return true;
+    }
+
+    Result<> noteHeader(const bitstream::StreamHeader& header) {
+        if (codec_ == v4l2::Codec::Mpeg2 && context_ && header_ && restartsMpeg2(header_->format, header.format)) {
+            if (const auto result = drainContext(); !result) return result;
+            avcodec_flush_buffers(context_.get());
+        }
+        header_ = header;
+        if (context_) raiseReorderDepth();
+        return {};
+    }
+
+    /// True where libavcodec's MPEG-2 decoder starts anew and forgets the picture that it still holds.
+    static bool restartsMpeg2(const StreamFormat& before, const StreamFormat& now) {
+        const auto aspect = [](const StreamFormat& format) { return std::pair(format.pixelAspectNum, format.pixelAspectDen); };
+        const bool fieldRows = before.interlaced != now.interlaced && (now.visible.height + 15) / 16 % 2 != 0;
+        return before.visible != now.visible || aspect(before) != aspect(now) || fieldRows;
+    }
+
+    /// H.264 streams that do not declare their reordering: libavcodec would start from none and drop pictures while it learns.
+    void raiseReorderDepth() {
+        if (codec_ != v4l2::Codec::H264 || !header_) return;
+        context_->has_b_frames = std::max(context_->has_b_frames, static_cast<int>(header_->reorderDepth));
+    }
+
+    Result<> open() {
+        ContextPtr context(avcodec_alloc_context3(decoder_));
+        if (!context) return fail(ENOMEM);
+        context->flags |= AV_CODEC_FLAG_UNALIGNED;
+        context->apply_cropping = 0;
+        context->max_pixels = int64_t{v4l2::kMaxDimension} * v4l2::kMaxDimension;
+        context->thread_count = static_cast<int>(std::clamp(options_.threads, 1U, kMostThreads));
+        context->thread_type = threadType();
+        if (codec_ == v4l2::Codec::Av1 && options_.threadType != ThreadType::Frame) context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+        context_ = std::move(context);
+        raiseReorderDepth();
+        const int error = avcodec_open2(context_.get(), decoder_, nullptr);
+        if (error >= 0) return {};
+        context_.reset();
+        return fail(error == AVERROR(ENOMEM) ? ENOMEM : EIO);
+    }
+
+    int threadType() const {
+        // libavcodec's slice threads decode HEVC pictures of several slices with wavefronts wrongly.
+        if (codec_ == v4l2::Codec::Hevc) return options_.threadType == ThreadType::Slice ? 0 : FF_THREAD_FRAME;
+        switch (options_.threadType) {
+            case ThreadType::Frame:
+                return FF_THREAD_FRAME;
+            case ThreadType::Slice:
+                return FF_THREAD_SLICE;
+            case ThreadType::Auto:
+                break;
+        }
+        // Measured: whichever is faster on one stream.
+        return codec_ == v4l2::Codec::H264 || codec_ == v4l2::Codec::Vp8 ? FF_THREAD_FRAME : FF_THREAD_SLICE;
+    }
+
+    Result<> decode(bitstream::AccessUnit unit) {
+        const PacketPtr packet(av_packet_alloc());
+        if (!packet || !fillPacket(*packet, std::move(unit.bytes))) return fail(ENOMEM);
+        InFlight& entry = inFlight_[static_cast<size_t>(++serial_) % inFlight_.size()];
+        entry.serial = serial_;
+        entry.info.tag = unit.tag;
+        entry.info.minCaptureBuffers = unit.header ? unit.header->format.minCaptureBuffers : kUnknownMinCapture;
+        entry.info.interlaced = unit.header && unit.header->format.interlaced;
+        packet->pts = serial_;
+        int error = avcodec_send_packet(context_.get(), packet.get());
+        while (error == AVERROR(EAGAIN)) {
+            const size_t before = results_.size();
+            if (const auto result = collect(); !result) return result;
+            if (results_.size() == before) break;
+            error = avcodec_send_packet(context_.get(), packet.get());
+        }
+        if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
+        if (error < 0) results_.push_back(Damaged{unit.tag, errorText(error)});
+        return collect();
+    }
+
+    /// Takes all frames that are there.
+    Result<> collect() {
+        for (int errors = 0; errors < kMostErrors;) {
+            FramePtr frame(av_frame_alloc());
+            if (!frame) return fail(ENOMEM);
+            const int error = avcodec_receive_frame(context_.get(), frame.get());
+            if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) return {};
+            if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
+            if (error < 0) {
+                results_.push_back(Damaged{infoOf(serial_).tag, errorText(error)});
+                ++errors;
+                continue;
+            }
+            take(std::move(frame));
+        }
+        return {};
+    }
+
+    void take(FramePtr frame) {
+        const UnitInfo& unit = infoOf(frame->pts);
+        const auto format = formatOf(*frame, unit);
+        if (format)
+            results_.push_back(makeFrame(std::move(frame), *format, unit.tag));
+        else
+            results_.push_back(Damaged{unit.tag, "frame size " + std::to_string(frame->width) + "x" +
+                                                     std::to_string(frame->height) + " is more than a node can show"});
+    }
+
+    /// Of a unit that was sent; of the last one if the frame does not know where it came from.
+    const UnitInfo& infoOf(int64_t serial) const {
+        const InFlight& last = inFlight_[static_cast<size_t>(serial_) % inFlight_.size()];
+        if (serial < 0) return last.info;
+        const InFlight& entry = inFlight_[static_cast<size_t>(serial) % inFlight_.size()];
+        return entry.serial == serial ? entry.info : last.info;
+    }
+
+    /// Gets all frames that libavcodec still holds. It takes nothing more before avcodec_flush_buffers().
+    Result<> drainContext() {
+        if (!context_) return {};
+        const int error = avcodec_send_packet(context_.get(), nullptr);
+        if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
+        return collect();
+    }
+
+    v4l2::Codec codec_;
+    const AVCodec* decoder_;
+    DecoderOptions options_;
+    bitstream::AccessUnits units_;
+    ContextPtr context_;
+    std::optional<bitstream::StreamHeader> header_;  ///< of the last unit that was decoded
+    std::deque<Received> results_;
+    std::array<InFlight, kUnitsInFlight> inFlight_;
+    int64_t serial_ = 0;
+    bool draining_ = false;
+    bool drained_ = false;
+};
+
+}  // namespace
+
+const AVCodec* findDecoder(v4l2::Codec codec) {
+    const auto first = [](std::initializer_list<const char*> names) -> const AVCodec* {
+        for (const char* name : names)
+            if (const AVCodec* found = avcodec_find_decoder_by_name(name)) return found;
+        return nullptr;
+    };
+    switch (codec) {
+        case v4l2::Codec::H264:
+            return first({"h264"});
+        case v4l2::Codec::Hevc:
+            return first({"hevc"});
+        case v4l2::Codec::Vp8:
+            return first({"vp8", "libvpx"});
+        case v4l2::Codec::Vp9:
+            return first({"vp9", "libvpx-vp9"});
+        case v4l2::Codec::Av1:
+            // libavcodec's own "av1" only drives hardware.
+            return first({"libdav1d", "libaom-av1"});
+        case v4l2::Codec::Mpeg2:
+            return first({"mpeg2video"});
+    }
+    return nullptr;
+}
+
+std::unique_ptr<Decoder> makeDecoder(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options) {
+    return std::make_unique<AvDecoder>(codec, decoder, options);
+}
+
+}  // namespace daedalus::codec::ffmpeg

@@ -1,0 +1,50 @@
+#include "daedalus/base/log.h"
+#include "daedalus/codec/decoder.h"
+#include "decoder.h"
+
+extern "C" {
+#include <libavutil/log.h>
+}
+
+#include <cstdarg>
+#include <cstdio>
+#include <new>
+#include <string_view>
+
+namespace daedalus::codec {
+namespace {
+
+/// libavcodec's messages are about the bitstream, which is the client's: debug at most. Any thread.
+void logLine(void* object, int level, const char* format, va_list arguments) {
+    if (level > AV_LOG_VERBOSE || !spdlog::should_log(spdlog::level::debug)) return;
+    char text[512];
+    const int length = std::vsnprintf(text, sizeof text, format, arguments);
+    if (length <= 0) return;
+    std::string_view line(text, std::min(static_cast<size_t>(length), sizeof text - 1));
+    while (!line.empty() && (line.back() == '\n' || line.back() == '\r')) line.remove_suffix(1);
+    const AVClass* type = object ? *static_cast<const AVClass**>(object) : nullptr;
+    if (!line.empty()) log::debug("libavcodec: {}: {}", type ? type->item_name(object) : "-", line);
+}
+
+class FfmpegFactory final : public Factory {
+public:
+    FfmpegFactory() { av_log_set_callback(&logLine); }
+
+    bool supports(v4l2::Codec codec) const override { return ffmpeg::findDecoder(codec) != nullptr; }
+
+    Result<std::unique_ptr<Decoder>> open(v4l2::Codec codec, const DecoderOptions& options) override {
+        const AVCodec* decoder = ffmpeg::findDecoder(codec);
+        if (!decoder) return fail(EINVAL);
+        try {
+            return ffmpeg::makeDecoder(codec, decoder, options);
+        } catch (const std::bad_alloc&) {
+            return fail(ENOMEM);
+        }
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<Factory> makeFfmpegFactory() { return std::make_unique<FfmpegFactory>(); }
+
+}  // namespace daedalus::codec
