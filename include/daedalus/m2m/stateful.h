@@ -1,0 +1,117 @@
+// The stateful decoder of one session: two queues, their formats, and the sequences of the kernel's stateful decoder document.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "daedalus/m2m/decode_strand.h"
+#include "daedalus/m2m/decoder_state.h"
+#include "daedalus/queue/queue.h"
+#include "daedalus/v4l2/formats.h"
+
+namespace daedalus::m2m {
+
+/// What OUTPUT carries. Sizes in pixels and bytes.
+struct OutputFormat {
+    const v4l2::CodedFormat* coded = nullptr;
+    uint32_t width = 0;
+    uint32_t height = 0;
+    uint32_t sizeImage = 0;
+    v4l2::Colorimetry colorimetry;
+    uint32_t field = V4L2_FIELD_NONE;  ///< NONE or INTERLACED, as the client says; CAPTURE repeats it
+};
+
+/// What CAPTURE delivers.
+struct CaptureFormat {
+    const v4l2::RawFormat* raw = nullptr;
+    v4l2::FrameLayout layout;
+    v4l2::Rect visible;  ///< inside the coded frame
+    v4l2::Colorimetry colorimetry;
+};
+
+/// One session's decoder. Loop thread.
+class StatefulContext final : private queue::Owner, private DecodeStrand::Listener {
+public:
+    /// What the session hears, on the loop thread.
+    class Listener {
+    public:
+        virtual ~Listener() = default;
+        /// The stream's format was found or has changed; captureFormat() and minCaptureBuffers() tell it already.
+        virtual void sourceChanged() = 0;
+        /// A drain is over; the buffer with LAST follows.
+        virtual void endOfStream() = 0;
+        /// Something changed that a parked call or poll() may wait for.
+        virtual void changed() = 0;
+    };
+
+    /// `session` names the session in log lines.
+    StatefulContext(Resources resources, std::string session, Listener& listener);
+    ~StatefulContext() override;
+
+    [[nodiscard]] queue::Queue& output() { return output_; }
+    [[nodiscard]] queue::Queue& capture() { return capture_; }
+    [[nodiscard]] const OutputFormat& outputFormat() const { return outputFormat_; }
+    [[nodiscard]] const CaptureFormat& captureFormat() const { return captureFormat_; }
+    [[nodiscard]] DecoderState state() const { return state_; }
+    /// The stream's format, once its headers were found.
+    [[nodiscard]] const std::optional<codec::StreamFormat>& stream() const { return stream_; }
+    /// V4L2_CID_MIN_BUFFERS_FOR_CAPTURE.
+    [[nodiscard]] uint32_t minCaptureBuffers() const;
+    /// True if CAPTURE may deliver this format now: what fits the stream, or before its headers, what a stream of the coded
+    /// format can have.
+    [[nodiscard]] bool offers(const v4l2::RawFormat& raw) const;
+
+    /// S_FMT(OUTPUT): a new stream; CAPTURE follows. The caller has checked that no buffers are allocated.
+    void setOutputFormat(const OutputFormat& format);
+    /// Colorimetry alone, which may change at any time.
+    void setColorimetry(const v4l2::Colorimetry& colorimetry);
+    /// S_FMT(CAPTURE): `width` and `height` count only before the headers; the stream tells them afterwards.
+    void setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height);
+    /// The layout that setCaptureFormat() would give.
+    [[nodiscard]] v4l2::FrameLayout captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const;
+
+    /// OUTPUT's buffers were freed: what comes next is a new stream.
+    void forgetStream();
+    /// DECODER_CMD STOP: begins a drain if both queues stream; EBUSY during one.
+    [[nodiscard]] Result<> stop();
+    /// DECODER_CMD START: goes on after a drain or a source change; EBUSY during a drain.
+    [[nodiscard]] Result<> start();
+
+private:
+    queue::PlaneSizes planeSizes(const queue::Queue& queue) const override;
+    Result<> startStreaming(queue::Queue& queue) override;
+    void bufferQueued(queue::Queue& queue) override;
+    void stopStreaming(queue::Queue& queue) override;
+    void bufferDequeued(queue::Queue& queue) override;
+    void queueChanged(queue::Queue& queue) override;
+
+    void streamFound(const codec::StreamFormat& format) override;
+    void drained(uint64_t drainId) override;
+    void failed(Errno error, uint64_t flushes) override;
+
+    /// Takes the arrow of the state table; events without one leave the state.
+    void on(DecoderEvent event);
+    void followOutput();
+    /// True if CAPTURE streams in the stream's format already, so that no new setup is needed.
+    [[nodiscard]] bool streamsAlready(const CaptureFormat& before) const;
+    [[nodiscard]] bool buffersSuit() const;
+    void sendSetup(bool provisional = false);
+    void failBoth();
+
+    Resources resources_;
+    const std::string session_;
+    Listener& listener_;
+    OutputFormat outputFormat_;
+    CaptureFormat captureFormat_;
+    std::optional<codec::StreamFormat> stream_;
+    DecoderState state_ = DecoderState::Initialization;
+    uint64_t drainId_ = 0;
+    bool setUp_ = false;        ///< the strand has a CaptureSetup
+    bool provisional_ = false;  ///< the setup is CaptureSetup::provisional, and no frame was dequeued yet
+    queue::Queue output_;
+    queue::Queue capture_;
+    std::unique_ptr<DecodeStrand> strand_;
+};
+
+}  // namespace daedalus::m2m

@@ -1,0 +1,123 @@
+// From decoded frames to CAPTURE buffers.
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "daedalus/base/log.h"
+#include "daedalus/m2m/decode_strand.h"
+
+namespace daedalus::m2m {
+namespace {
+
+uint32_t frameFlag(codec::PictureType type) {
+    switch (type) {
+        case codec::PictureType::Key:
+            return V4L2_BUF_FLAG_KEYFRAME;
+        case codec::PictureType::P:
+            return V4L2_BUF_FLAG_PFRAME;
+        case codec::PictureType::B:
+            return V4L2_BUF_FLAG_BFRAME;
+        case codec::PictureType::Unknown:
+            break;
+    }
+    return 0;
+}
+
+constexpr uint32_t kFrameFlags = V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME;
+
+}  // namespace
+
+bool DecodeStrand::deliver() {
+    if (emptyLast_ != EmptyLast::None) {
+        if (outputs_.empty()) return false;
+        auto buffer = std::move(outputs_.front());
+        outputs_.pop_front();
+        if (emptyLast_ == EmptyLast::Drain) postDrained();
+        emptyLast_ = EmptyLast::None;
+        buffer.done({.error = false, .last = true, .bytesUsed = {}, .metadata = {}});
+        return true;
+    }
+    if (ready_.empty() || (looksAhead() && ready_.size() < 2)) return false;
+    auto* frame = std::get_if<std::unique_ptr<codec::Frame>>(&ready_.front());
+    if (frame && (!setup_ || !(*frame)->format().sameSetup(setup_->stream))) {
+        announce((*frame)->format());
+        return false;
+    }
+    if (awaitsSetup() || outputs_.empty()) return false;
+
+    Item item = std::move(ready_.front());
+    ready_.pop_front();
+    auto buffer = std::move(outputs_.front());
+    outputs_.pop_front();
+    const bool last = drain_ == DrainPhase::Ended && ready_.empty();
+    if (last) postDrained();
+    if (const auto* picture = std::get_if<std::unique_ptr<codec::Frame>>(&item)) {
+        fill(**picture, std::move(buffer), last);
+    } else {
+        buffer.done({.error = true, .last = last, .bytesUsed = {}, .metadata = metadataOf(std::get<codec::Damaged>(item).tag)});
+    }
+    if (setup_->provisional) given_.push_back(std::move(item));
+    if (drain_ == DrainPhase::Abandoned && ready_.empty() && !mayReceive_) endDrain();
+    return true;
+}
+
+void DecodeStrand::postDrained() {
+    drain_ = DrainPhase::Stopped;
+    post([id = drainId_](Listener& listener) { listener.drained(id); });
+}
+
+void DecodeStrand::fill(const codec::Frame& frame, queue::ActiveBuffer buffer, bool last) {
+    queue::Outcome outcome;
+    outcome.last = last;
+    outcome.error = frame.damaged();
+    outcome.metadata = metadataOf(frame.tag());
+    if (const uint32_t flag = frameFlag(frame.pictureType()))
+        outcome.metadata.flags = (outcome.metadata.flags & ~kFrameFlags) | flag;
+
+    const auto began = std::chrono::steady_clock::now();
+    if (auto ok = convert(frame, buffer, outcome); !ok) {
+        log::warn("{}: a frame cannot be written to CAPTURE buffer {}: {}", session_, buffer.index(),
+                  std::strerror(ok.error().value));
+        outcome.error = true;
+    }
+    if (spdlog::should_log(spdlog::level::debug)) logFrame(frame, std::chrono::steady_clock::now() - began);
+    decodeTime_ = {};
+    buffer.done(outcome);
+}
+
+Result<> DecodeStrand::convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome) {
+    codec::CaptureTarget target{setup_->raw, setup_->layout, {}};
+    const auto planes = buffer.planes();
+    size_t scratchSize = 0;
+    for (uint32_t i = 0; i < setup_->layout.memoryPlanes; ++i) {
+        if (i >= planes.size() || planes[i].length < setup_->layout.sizeImage[i]) return daedalus::fail(EINVAL);
+        if (planes[i].memory->bytes().empty()) scratchSize += setup_->layout.sizeImage[i];
+    }
+    scratch_.resize(std::max(scratch_.size(), scratchSize));
+    size_t scratchUsed = 0;
+    for (uint32_t i = 0; i < setup_->layout.memoryPlanes; ++i) {
+        const size_t size = setup_->layout.sizeImage[i];
+        const auto mapped = planes[i].memory->bytes();
+        target.planes[i] = mapped.empty() ? std::span(scratch_).subspan(std::exchange(scratchUsed, scratchUsed + size), size)
+                                          : mapped.first(size);
+    }
+    if (auto ok = frame.copyTo(target); !ok) return ok;
+    for (uint32_t i = 0; i < setup_->layout.memoryPlanes; ++i) {
+        if (planes[i].memory->bytes().empty())
+            if (auto ok = planes[i].memory->write(0, target.planes[i]); !ok) return ok;
+        outcome.bytesUsed[i] = setup_->layout.sizeImage[i];
+    }
+    return {};
+}
+
+void DecodeStrand::logFrame(const codec::Frame& frame, std::chrono::nanoseconds convertTime) {
+    using Microseconds = std::chrono::duration<double, std::micro>;
+    const auto& format = frame.format();
+    log::debug("{}: frame {} {}x{} visible {}x{}+{}+{} {} fnv1a {:016x} decode {:.0f} us convert {:.0f} us{}", session_,
+               v4l2::findCoded(codec_)->name, format.codedWidth, format.codedHeight, format.visible.width,
+               format.visible.height, format.visible.left, format.visible.top, frame.pixelFormatName(), frame.digest(),
+               Microseconds(decodeTime_).count(), Microseconds(convertTime).count(), frame.damaged() ? " damaged" : "");
+}
+
+}  // namespace daedalus::m2m

@@ -1,0 +1,237 @@
+#include "daedalus/m2m/stateful.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "daedalus/base/log.h"
+
+namespace daedalus::m2m {
+namespace {
+
+constexpr uint32_t kCaptureOffsetBase = 1U << 30;
+/// Before the headers tell better: enough for a client that pipelines.
+constexpr uint32_t kDefaultMinBuffers = 2;
+
+}  // namespace
+
+StatefulContext::StatefulContext(Resources resources, std::string session, Listener& listener)
+    : resources_(std::move(resources)),
+      session_(std::move(session)),
+      listener_(listener),
+      output_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, 0),
+      capture_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE, kCaptureOffsetBase) {}
+
+StatefulContext::~StatefulContext() {
+    if (strand_) DecodeStrand::retire(std::move(strand_));
+}
+
+void StatefulContext::on(DecoderEvent event) {
+    const auto to = next(state_, event);
+    if (!to) return;
+    if (*to != state_) log::trace("{}: {} -> {}", session_, name(state_), name(*to));
+    state_ = *to;
+}
+
+uint32_t StatefulContext::minCaptureBuffers() const { return stream_ ? stream_->minCaptureBuffers : kDefaultMinBuffers; }
+
+bool StatefulContext::offers(const v4l2::RawFormat& raw) const {
+    if (stream_) return v4l2::fits(raw, stream_->chroma, stream_->bitDepth);
+    // Every codec has an 8-bit 4:2:0 profile; more is known once the headers are.
+    return v4l2::fits(raw, v4l2::Chroma::Yuv420, 8);
+}
+
+v4l2::FrameLayout StatefulContext::captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const {
+    if (stream_) return v4l2::layoutOf(raw, stream_->codedWidth, stream_->codedHeight);
+    const auto step = [](uint32_t size) {
+        return (size + v4l2::kDimensionStep - 1) / v4l2::kDimensionStep * v4l2::kDimensionStep;
+    };
+    return v4l2::layoutOf(raw, step(width), step(height));
+}
+
+void StatefulContext::setOutputFormat(const OutputFormat& format) {
+    forgetStream();
+    outputFormat_ = format;
+    followOutput();
+}
+
+void StatefulContext::setColorimetry(const v4l2::Colorimetry& colorimetry) {
+    outputFormat_.colorimetry = colorimetry;
+    captureFormat_.colorimetry = colorimetry;
+}
+
+void StatefulContext::followOutput() {
+    const auto* raw = captureFormat_.raw;
+    if (!raw || !offers(*raw)) raw = &*std::ranges::find_if(v4l2::rawFormats(), [this](const auto& r) { return offers(r); });
+    captureFormat_.colorimetry = outputFormat_.colorimetry;
+    setCaptureFormat(*raw, outputFormat_.width, outputFormat_.height);
+}
+
+void StatefulContext::setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) {
+    captureFormat_.raw = &raw;
+    captureFormat_.layout = captureLayout(raw, width, height);
+    captureFormat_.visible =
+        stream_ ? stream_->visible : v4l2::Rect{0, 0, captureFormat_.layout.width, captureFormat_.layout.height};
+}
+
+void StatefulContext::forgetStream() {
+    if (strand_) DecodeStrand::retire(std::move(strand_));
+    stream_.reset();
+    setUp_ = false;
+    provisional_ = false;
+    on(DecoderEvent::Forget);
+}
+
+queue::PlaneSizes StatefulContext::planeSizes(const queue::Queue& queue) const {
+    queue::PlaneSizes sizes;
+    if (queue.isOutput()) {
+        sizes.count = 1;
+        sizes.bytes[0] = outputFormat_.sizeImage;
+    } else {
+        sizes.count = captureFormat_.layout.memoryPlanes;
+        sizes.bytes = captureFormat_.layout.sizeImage;
+    }
+    return sizes;
+}
+
+bool StatefulContext::buffersSuit() const { return capture_.buffersHold(planeSizes(capture_)); }
+
+void StatefulContext::sendSetup(bool provisional) {
+    strand_->setUp({*stream_, captureFormat_.raw, captureFormat_.layout, provisional});
+    setUp_ = true;
+    provisional_ = provisional;
+}
+
+Result<> StatefulContext::startStreaming(queue::Queue& queue) {
+    if (queue.isOutput()) {
+        if (!strand_) {
+            codec::StreamFormat placeholder;
+            placeholder.codedWidth = captureFormat_.layout.width;
+            placeholder.codedHeight = captureFormat_.layout.height;
+            placeholder.visible = {0, 0, placeholder.codedWidth, placeholder.codedHeight};
+            strand_ = std::make_unique<DecodeStrand>(resources_, outputFormat_.coded->codec, placeholder, session_,
+                                                     static_cast<DecodeStrand::Listener&>(*this));
+        }
+        on(DecoderEvent::OutputOn);
+        if (capture_.isStreaming()) bufferQueued(capture_);
+        return {};
+    }
+    if (stream_ && strand_) {
+        if (!buffersSuit()) {
+            log::warn(
+                "{}: STREAMON(CAPTURE): the buffers are too small for the {}x{} stream; free them with REQBUFS(0) and "
+                "request them again after G_FMT",
+                session_, stream_->codedWidth, stream_->codedHeight);
+            return daedalus::fail(EINVAL);
+        }
+        sendSetup();
+    }
+    on(DecoderEvent::CaptureOn);
+    return {};
+}
+
+void StatefulContext::bufferQueued(queue::Queue& queue) {
+    if (!strand_) return;
+    while (auto buffer = queue.take()) {
+        if (queue.isOutput()) {
+            strand_->input(*std::move(buffer));
+        } else {
+            strand_->output(*std::move(buffer));
+        }
+    }
+}
+
+void StatefulContext::stopStreaming(queue::Queue& queue) {
+    if (queue.isOutput()) {
+        if (strand_) strand_->flush();
+        on(DecoderEvent::OutputOff);
+    } else {
+        if (strand_) strand_->returnOutputs();
+        // The answer to the first source change: a drain that the client asked for before it knew goes on afterwards.
+        if (std::exchange(provisional_, false)) on(DecoderEvent::ResolutionChanged);
+        on(DecoderEvent::CaptureOff);
+    }
+}
+
+void StatefulContext::bufferDequeued(queue::Queue& queue) {
+    if (queue.isOutput() || !std::exchange(provisional_, false)) return;
+    strand_->accept();
+}
+
+void StatefulContext::queueChanged(queue::Queue&) { listener_.changed(); }
+
+bool StatefulContext::streamsAlready(const CaptureFormat& before) const {
+    const auto& layout = captureFormat_.layout;
+    return capture_.isStreaming() && before.raw == captureFormat_.raw && before.layout.width == layout.width &&
+           before.layout.height == layout.height && captureFormat_.visible == v4l2::Rect{0, 0, layout.width, layout.height} &&
+           capture_.bufferCount() >= minCaptureBuffers();
+}
+
+void StatefulContext::streamFound(const codec::StreamFormat& format) {
+    const CaptureFormat before = captureFormat_;
+    stream_ = format;
+    const auto raws = v4l2::rawFormats();
+    const auto fitting = std::ranges::find_if(raws, [this](const auto& raw) { return offers(raw); });
+    if (fitting == raws.end()) {
+        log::warn(
+            "{}: no V4L2 pixel format holds this stream ({} bits per sample, chroma format {}); re-encode it, or decode it "
+            "without this node",
+            session_, format.bitDepth, static_cast<int>(format.chroma));
+        stream_.reset();
+        return failBoth();
+    }
+    const auto& raw = offers(*captureFormat_.raw) ? *captureFormat_.raw : *fitting;
+    setCaptureFormat(raw, format.codedWidth, format.codedHeight);
+    const bool saysColour = format.colorimetry != v4l2::Colorimetry{};
+    captureFormat_.colorimetry = saysColour ? format.colorimetry : outputFormat_.colorimetry;
+
+    // Before any buffer that follows from it: a client that finds LAST looks for the event that explains it.
+    listener_.sourceChanged();
+    if (!setUp_ && streamsAlready(before)) {
+        on(DecoderEvent::StreamMatches);
+        sendSetup(true);
+    } else if (capture_.isStreaming()) {
+        on(DecoderEvent::ResolutionChanged);
+        strand_->markLast();
+    } else {
+        on(DecoderEvent::SetupNeeded);
+    }
+}
+
+void StatefulContext::drained(uint64_t drainId) {
+    if (drainId != drainId_ || state_ != DecoderState::Drain) return;
+    on(DecoderEvent::Drained);
+    listener_.endOfStream();
+}
+
+void StatefulContext::failed(Errno, uint64_t flushes) {
+    if (strand_ && flushes == strand_->flushes()) failBoth();
+}
+
+void StatefulContext::failBoth() {
+    output_.fail();
+    capture_.fail();
+}
+
+Result<> StatefulContext::stop() {
+    if (state_ == DecoderState::Drain || state_ == DecoderState::DrainResolutionChange) return daedalus::fail(EBUSY);
+    if (!output_.isStreaming() || !capture_.isStreaming() || state_ == DecoderState::Stopped) return {};
+    on(DecoderEvent::Stop);
+    strand_->drain(++drainId_);
+    return {};
+}
+
+Result<> StatefulContext::start() {
+    if (state_ == DecoderState::Drain || state_ == DecoderState::DrainResolutionChange) return daedalus::fail(EBUSY);
+    if (state_ == DecoderState::DynamicResolutionChange) {
+        if (!buffersSuit()) return daedalus::fail(EINVAL);
+        sendSetup();
+    } else if (state_ == DecoderState::Stopped) {
+        strand_->resume();
+    }
+    capture_.clearLast();
+    on(DecoderEvent::Start);
+    listener_.changed();
+    return {};
+}
+
+}  // namespace daedalus::m2m
