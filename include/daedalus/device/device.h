@@ -1,0 +1,44 @@
+// The device that all files of one node share.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string>
+
+#include "daedalus/base/event_loop.h"
+#include "daedalus/base/worker_pool.h"
+#include "daedalus/codec/decoder.h"
+
+namespace daedalus::device {
+
+struct DeviceOptions {
+    std::string card = "Daedalus decoder";
+    std::string busInfo = "platform:daedalus-0";
+    /// Threads of one stream's decoder; 0: all cores while few sessions decode, 1 as soon as they are as many as the workers.
+    unsigned threads = 0;
+    codec::ThreadType threadType = codec::ThreadType::Auto;
+    size_t maxSessions = 4096;
+};
+
+/// State that is shared across the opens of a node: what it can decode, priorities, the number of sessions. Loop thread.
+/// The loop, the pool and the factory are the caller's and must outlive it.
+class Device {
+public:
+    Device(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, DeviceOptions options);
+    ~Device();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    [[nodiscard]] EventLoop& loop();
+    /// Whether one more session may be opened: EMFILE at the limit, ENODEV if this build decodes nothing. `client` is for the
+    /// log line.
+    [[nodiscard]] Result<> admits(const std::string& client) const;
+
+    struct Shared;
+    [[nodiscard]] Shared& shared() { return *shared_; }
+
+private:
+    std::unique_ptr<Shared> shared_;
+};
+
+}  // namespace daedalus::device

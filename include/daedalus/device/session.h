@@ -1,0 +1,51 @@
+// One open of the node: its decoder, controls, events and priority.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "daedalus/device/controls.h"
+#include "daedalus/device/device.h"
+#include "daedalus/device/events.h"
+#include "daedalus/m2m/stateful.h"
+
+namespace daedalus::device {
+
+/// A session. Loop thread. Its handlers are in handlers.h.
+class Session final : private m2m::StatefulContext::Listener {
+public:
+    /// `client` names the client in log lines. `changed` is called whenever something changes that a parked call or poll() may
+    /// wait for; it must not call handlers.
+    Session(Device& device, std::string client, std::function<void()> changed);
+    ~Session() override;
+
+    [[nodiscard]] Device::Shared& device() { return device_.shared(); }
+    [[nodiscard]] const std::string& name() const { return name_; }
+    [[nodiscard]] m2m::StatefulContext& context() { return context_; }
+    [[nodiscard]] EventQueue& events() { return events_; }
+    [[nodiscard]] Controls& controls() { return controls_; }
+    /// A mask of POLL* bits, as v4l2_m2m_poll() gives it.
+    [[nodiscard]] uint32_t readiness() const;
+
+    [[nodiscard]] v4l2_priority priority() const { return priority_; }
+    /// EINVAL for a value that is no priority.
+    [[nodiscard]] Result<> setPriority(uint32_t priority);
+    /// EBUSY if another session has a higher priority.
+    [[nodiscard]] Result<> checkPriority() const;
+
+private:
+    void sourceChanged() override;
+    void endOfStream() override;
+    void changed() override { changed_(); }
+
+    Device& device_;
+    const std::string name_;
+    std::function<void()> changed_;
+    v4l2_priority priority_ = V4L2_PRIORITY_INTERACTIVE;
+    EventQueue events_;
+    m2m::StatefulContext context_;
+    Controls controls_;
+};
+
+}  // namespace daedalus::device

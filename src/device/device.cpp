@@ -1,0 +1,39 @@
+#include "daedalus/device/device.h"
+
+#include <algorithm>
+
+#include "daedalus/base/log.h"
+#include "daedalus/v4l2/formats.h"
+#include "shared.h"
+
+namespace daedalus::device {
+
+Device::Device(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, DeviceOptions options)
+    : shared_(std::make_unique<Shared>(Shared{loop, pool, codecs, std::move(options)})) {}
+
+Device::~Device() = default;
+
+EventLoop& Device::loop() { return shared_->loop; }
+
+Result<> Device::admits(const std::string& client) const {
+    if (shared_->sessions >= shared_->options.maxSessions) {
+        log::warn("{} is refused: {} sessions are open, which is the limit; close some, or start another node", client,
+                  shared_->sessions);
+        return fail(EMFILE);
+    }
+    const auto offered = [this](const auto& coded) { return shared_->offers(coded); };
+    if (std::ranges::none_of(v4l2::codedFormats(), offered)) {
+        log::warn("{} is refused: this build of libavcodec decodes none of the node's codecs; install one that does", client);
+        return fail(ENODEV);
+    }
+    return {};
+}
+
+codec::DecoderOptions Device::Shared::decoderOptions() const {
+    // With as many streams as workers, threads inside each stream only cost memory and time.
+    const bool alone = sessions < pool.threads() || sessions <= 1;
+    const unsigned threads = options.threads != 0 ? options.threads : (alone ? pool.threads() : 1);
+    return {.threads = threads, .threadType = options.threadType};
+}
+
+}  // namespace daedalus::device

@@ -1,0 +1,196 @@
+// ENUM_FMT, G/S/TRY_FMT, ENUM_FRAMESIZES.
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "daedalus/device/handlers.h"
+#include "daedalus/device/session.h"
+#include "shared.h"
+
+namespace daedalus::device {
+namespace {
+
+/// No access unit of an 8192x8192 stream is larger than its raw 4:4:4 frame.
+constexpr uint32_t kMaxSizeImage = v4l2::kMaxDimension * v4l2::kMaxDimension * 3;
+constexpr uint32_t kFallbackWidth = 1280;
+constexpr uint32_t kFallbackHeight = 720;
+
+bool isOutput(uint32_t type) { return type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE; }
+bool isCapture(uint32_t type) { return type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE; }
+
+/// Values beyond what V4L2 defines become DEFAULT, as the V4L2 core does.
+v4l2::Colorimetry sanitized(const v4l2_pix_format_mplane& pix) {
+    v4l2::Colorimetry colour;
+    colour.colorspace = pix.colorspace <= V4L2_COLORSPACE_DCI_P3 ? pix.colorspace : uint32_t{V4L2_COLORSPACE_DEFAULT};
+    if (colour.colorspace == V4L2_COLORSPACE_DEFAULT) colour.colorspace = V4L2_COLORSPACE_REC709;
+    colour.xferFunc = pix.xfer_func <= V4L2_XFER_FUNC_SMPTE2084 ? pix.xfer_func : uint32_t{V4L2_XFER_FUNC_DEFAULT};
+    colour.ycbcrEnc = pix.ycbcr_enc <= V4L2_YCBCR_ENC_SMPTE240M ? pix.ycbcr_enc : uint32_t{V4L2_YCBCR_ENC_DEFAULT};
+    colour.quantization =
+        pix.quantization <= V4L2_QUANTIZATION_LIM_RANGE ? pix.quantization : uint32_t{V4L2_QUANTIZATION_DEFAULT};
+    return colour;
+}
+
+void writeColour(v4l2_pix_format_mplane& pix, const v4l2::Colorimetry& colour) {
+    pix.colorspace = colour.colorspace;
+    pix.xfer_func = static_cast<__u8>(colour.xferFunc);
+    pix.ycbcr_enc = static_cast<__u8>(colour.ycbcrEnc);
+    pix.quantization = static_cast<__u8>(colour.quantization);
+}
+
+void write(v4l2_format& format, const m2m::OutputFormat& output) {
+    auto& pix = format.fmt.pix_mp;
+    pix = {};
+    pix.width = output.width;
+    pix.height = output.height;
+    pix.pixelformat = output.coded->fourcc;
+    pix.field = output.field;
+    pix.num_planes = 1;
+    pix.plane_fmt[0].sizeimage = output.sizeImage;
+    writeColour(pix, output.colorimetry);
+}
+
+void write(v4l2_format& format, const v4l2::RawFormat& raw, const v4l2::FrameLayout& layout,
+           const m2m::StatefulContext& context) {
+    auto& pix = format.fmt.pix_mp;
+    pix = {};
+    pix.width = layout.width;
+    pix.height = layout.height;
+    pix.pixelformat = raw.fourcc;
+    pix.field = context.outputFormat().field;
+    pix.num_planes = static_cast<__u8>(layout.memoryPlanes);
+    for (uint32_t i = 0; i < layout.memoryPlanes; ++i) {
+        pix.plane_fmt[i].bytesperline = layout.bytesPerLine[i];
+        pix.plane_fmt[i].sizeimage = layout.sizeImage[i];
+    }
+    writeColour(pix, context.captureFormat().colorimetry);
+}
+
+std::vector<const v4l2::CodedFormat*> offeredCoded(Session& session) {
+    std::vector<const v4l2::CodedFormat*> offered;
+    for (const auto& coded : v4l2::codedFormats())
+        if (session.device().offers(coded)) offered.push_back(&coded);
+    return offered;
+}
+
+std::vector<const v4l2::RawFormat*> offeredRaw(Session& session) {
+    std::vector<const v4l2::RawFormat*> offered;
+    for (const auto& raw : v4l2::rawFormats())
+        if (session.context().offers(raw)) offered.push_back(&raw);
+    return offered;
+}
+
+m2m::OutputFormat adjustOutput(Session& session, const v4l2_pix_format_mplane& pix) {
+    m2m::OutputFormat output;
+    output.coded = v4l2::findCoded(pix.pixelformat);
+    if (!output.coded || !session.device().offers(*output.coded)) output.coded = offeredCoded(session).front();
+    // 0 means "the stream will tell".
+    output.width = pix.width == 0 ? kFallbackWidth : std::clamp(pix.width, v4l2::kMinDimension, v4l2::kMaxDimension);
+    output.height = pix.height == 0 ? kFallbackHeight : std::clamp(pix.height, v4l2::kMinDimension, v4l2::kMaxDimension);
+    const uint32_t wanted = pix.num_planes > 0 ? pix.plane_fmt[0].sizeimage : 0;
+    output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), kMaxSizeImage);
+    // Frames are always whole. A client that knows the stream as interlaced (GStreamer) insists on reading its word back.
+    output.field = pix.field == V4L2_FIELD_INTERLACED ? V4L2_FIELD_INTERLACED : V4L2_FIELD_NONE;
+    output.colorimetry = sanitized(pix);
+    return output;
+}
+
+struct AdjustedCapture {
+    const v4l2::RawFormat* raw;
+    v4l2::FrameLayout layout;
+};
+
+AdjustedCapture adjustCapture(Session& session, const v4l2_pix_format_mplane& pix) {
+    auto& context = session.context();
+    const auto* raw = v4l2::findRaw(pix.pixelformat);
+    if (!raw || !context.offers(*raw)) raw = offeredRaw(session).front();
+    const auto dimension = [](uint32_t value, uint32_t fallback) {
+        return value == 0 ? fallback : std::clamp(value, v4l2::kMinDimension, v4l2::kMaxDimension);
+    };
+    const auto& current = context.captureFormat().layout;
+    return {raw, context.captureLayout(*raw, dimension(pix.width, current.width), dimension(pix.height, current.height))};
+}
+
+}  // namespace
+
+Result<> enum_fmt(Session& session, v4l2_fmtdesc& desc, CallContext&) {
+    const char* description = nullptr;
+    if (isOutput(desc.type)) {
+        const auto offered = offeredCoded(session);
+        if (desc.index >= offered.size()) return fail(EINVAL);
+        desc.pixelformat = offered[desc.index]->fourcc;
+        desc.flags = offered[desc.index]->flags;
+        description = offered[desc.index]->description;
+    } else if (isCapture(desc.type)) {
+        const auto offered = offeredRaw(session);
+        if (desc.index >= offered.size()) return fail(EINVAL);
+        desc.pixelformat = offered[desc.index]->fourcc;
+        description = offered[desc.index]->description;
+    } else {
+        return fail(EINVAL);
+    }
+    std::memcpy(desc.description, description, std::min(std::strlen(description), sizeof desc.description - 1));
+    return {};
+}
+
+Result<> g_fmt(Session& session, v4l2_format& format, CallContext&) {
+    const auto& context = session.context();
+    if (isOutput(format.type)) {
+        write(format, context.outputFormat());
+    } else if (isCapture(format.type)) {
+        const auto& capture = context.captureFormat();
+        write(format, *capture.raw, capture.layout, context);
+    } else {
+        return fail(EINVAL);
+    }
+    return {};
+}
+
+Result<> try_fmt(Session& session, v4l2_format& format, CallContext&) {
+    if (isOutput(format.type)) {
+        write(format, adjustOutput(session, format.fmt.pix_mp));
+    } else if (isCapture(format.type)) {
+        const auto adjusted = adjustCapture(session, format.fmt.pix_mp);
+        write(format, *adjusted.raw, adjusted.layout, session.context());
+    } else {
+        return fail(EINVAL);
+    }
+    return {};
+}
+
+Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
+    auto& context = session.context();
+    if (isOutput(format.type)) {
+        const auto adjusted = adjustOutput(session, format.fmt.pix_mp);
+        if (context.output().isBusy() || context.capture().isBusy()) {
+            // Colorimetry alone moves no memory.
+            const auto& current = context.outputFormat();
+            if (adjusted.coded != current.coded || adjusted.width != current.width || adjusted.height != current.height ||
+                adjusted.sizeImage != current.sizeImage || adjusted.colorimetry == current.colorimetry)
+                return fail(EBUSY);
+            context.setColorimetry(adjusted.colorimetry);
+        } else {
+            context.setOutputFormat(adjusted);
+        }
+    } else if (isCapture(format.type)) {
+        if (context.capture().isBusy()) return fail(EBUSY);
+        const auto adjusted = adjustCapture(session, format.fmt.pix_mp);
+        context.setCaptureFormat(*adjusted.raw, adjusted.layout.width, adjusted.layout.height);
+    } else {
+        return fail(EINVAL);
+    }
+    return g_fmt(session, format, call);
+}
+
+Result<> enum_framesizes(Session& session, v4l2_frmsizeenum& sizes, CallContext&) {
+    if (sizes.index > 0) return fail(EINVAL);
+    const auto* coded = v4l2::findCoded(sizes.pixel_format);
+    const bool known = coded ? session.device().offers(*coded) : v4l2::findRaw(sizes.pixel_format) != nullptr;
+    if (!known) return fail(EINVAL);
+    sizes.type = V4L2_FRMSIZE_TYPE_STEPWISE;
+    const uint32_t step = coded ? 1 : v4l2::kDimensionStep;
+    sizes.stepwise = {v4l2::kMinDimension, v4l2::kMaxDimension, step, v4l2::kMinDimension, v4l2::kMaxDimension, step};
+    if (coded) sizes.type = V4L2_FRMSIZE_TYPE_CONTINUOUS;
+    return {};
+}
+
+}  // namespace daedalus::device

@@ -1,0 +1,99 @@
+#include "daedalus/device/session.h"
+
+#include <poll.h>
+
+#include <algorithm>
+
+#include "daedalus/base/log.h"
+#include "shared.h"
+
+namespace daedalus::device {
+namespace {
+
+constexpr uint32_t kDefaultWidth = 1280;
+constexpr uint32_t kDefaultHeight = 720;
+
+}  // namespace
+
+Session::Session(Device& device, std::string client, std::function<void()> changed)
+    : device_(device),
+      name_(fmt::format("session {} ({})", ++device.shared().lastSessionId, client)),
+      changed_(std::move(changed)),
+      events_([this] { changed_(); }),
+      context_(m2m::Resources{device.shared().loop, device.shared().pool, device.shared().codecs, device.shared().graveyard,
+                              [&shared = device.shared()] { return shared.decoderOptions(); }},
+               name_, static_cast<m2m::StatefulContext::Listener&>(*this)),
+      controls_([this](uint32_t) { return int64_t{context_.minCaptureBuffers()}; }) {
+    auto& shared = device_.shared();
+    ++shared.sessions;
+    ++shared.priorities[priority_];
+    for (const auto& coded : v4l2::codedFormats()) {
+        if (!shared.offers(coded)) continue;
+        context_.setOutputFormat({&coded,
+                                  kDefaultWidth,
+                                  kDefaultHeight,
+                                  v4l2::codedSizeImage(kDefaultWidth, kDefaultHeight),
+                                  {.colorspace = V4L2_COLORSPACE_REC709}});
+        break;
+    }
+    log::debug("{}: open, {} sessions", name_, shared.sessions);
+}
+
+Session::~Session() {
+    auto& shared = device_.shared();
+    --shared.sessions;
+    --shared.priorities[priority_];
+    log::debug("{}: closed, {} sessions", name_, shared.sessions);
+}
+
+uint32_t Session::readiness() const {
+    auto& context = const_cast<m2m::StatefulContext&>(context_);
+    const auto& output = context.output();
+    const auto& capture = context.capture();
+    uint32_t ready = events_.isEmpty() ? 0 : POLLPRI;
+    // v4l2_m2m_poll(): POLLERR only where nothing can become ready on either queue.
+    if (output.isIdle() && capture.isIdle() && !(capture.isStreaming() && !capture.hasFailed() && capture.lastDequeued()))
+        return ready | POLLERR;
+    if (output.hasDone()) ready |= POLLOUT | POLLWRNORM;
+    // After LAST, readable until DQBUF has answered EPIPE once. v4l2_m2m_poll() stays readable, which makes a client that
+    // goes on polling spin; without any wake-up, FFmpeg, which does not look at LAST, would wait for ever.
+    if (capture.hasDone() || capture.hasEndToTell()) ready |= POLLIN | POLLRDNORM;
+    return ready;
+}
+
+Result<> Session::setPriority(uint32_t priority) {
+    if (priority < V4L2_PRIORITY_BACKGROUND || priority > V4L2_PRIORITY_RECORD) return fail(EINVAL);
+    auto& priorities = device_.shared().priorities;
+    --priorities[priority_];
+    ++priorities[priority];
+    priority_ = static_cast<v4l2_priority>(priority);
+    return {};
+}
+
+Result<> Session::checkPriority() const {
+    const auto& priorities = device_.shared().priorities;
+    for (size_t higher = priority_ + 1; higher < priorities.size(); ++higher)
+        if (priorities[higher] > 0) return fail(EBUSY);
+    return {};
+}
+
+void Session::sourceChanged() {
+    const auto& stream = *context_.stream();
+    log::debug("{}: the stream is {}x{}, visible {}x{}+{}+{}, {} bits, {} CAPTURE buffers or more", name_, stream.codedWidth,
+               stream.codedHeight, stream.visible.width, stream.visible.height, stream.visible.left, stream.visible.top,
+               stream.bitDepth, stream.minCaptureBuffers);
+    if (const auto* control = Controls::find(V4L2_CID_MIN_BUFFERS_FOR_CAPTURE))
+        events_.push(controlEvent(*control, context_.minCaptureBuffers(), V4L2_EVENT_CTRL_CH_VALUE));
+    v4l2_event event{};
+    event.type = V4L2_EVENT_SOURCE_CHANGE;
+    event.u.src_change.changes = V4L2_EVENT_SRC_CH_RESOLUTION;
+    events_.push(event);
+}
+
+void Session::endOfStream() {
+    v4l2_event event{};
+    event.type = V4L2_EVENT_EOS;
+    events_.push(event);
+}
+
+}  // namespace daedalus::device

@@ -1,0 +1,28 @@
+// What the sessions of one device share.
+#pragma once
+
+#include <array>
+
+#include "daedalus/device/device.h"
+#include "daedalus/m2m/decode_strand.h"
+
+namespace daedalus::device {
+
+struct Device::Shared {
+    EventLoop& loop;
+    WorkerPool& pool;
+    codec::Factory& codecs;
+    const DeviceOptions options;
+    std::shared_ptr<m2m::Graveyard> graveyard = std::make_shared<m2m::Graveyard>();
+    size_t sessions = 0;
+    uint64_t lastSessionId = 0;
+    /// How many sessions have each priority.
+    std::array<size_t, V4L2_PRIORITY_RECORD + 1> priorities{};
+
+    /// The threads of a decoder that is opened now.
+    [[nodiscard]] codec::DecoderOptions decoderOptions() const;
+    /// True if the codec can be offered.
+    [[nodiscard]] bool offers(const v4l2::CodedFormat& coded) const { return codecs.supports(coded.codec); }
+};
+
+}  // namespace daedalus::device
