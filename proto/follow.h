@@ -1,0 +1,75 @@
+// Which memory the pointers inside an ioctl argument lead to. Shared by every transport and by the preload library, so it
+// is plain code over UAPI structs: no allocation, no exceptions, no library.
+#pragma once
+
+#include <linux/videodev2.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+namespace daedalus::proto {
+
+/// How an ioctl's argument points to more memory. A row of the ioctl table names one of these.
+enum class Follow : uint8_t {
+    None,         ///< flat
+    Planes,       ///< struct v4l2_buffer: m.planes[length] for the multi-planar types
+    ExtControls,  ///< struct v4l2_ext_controls: controls[count], and from each control with a size its payload
+};
+
+/// One nested array: `length` bytes at the client address that is stored (64 bit) at `offset` of its parent.
+struct NestedRef {
+    uint32_t parent = 0;  ///< 0: the argument itself; n: the n-th nested array (counted from 1)
+    uint32_t offset = 0;  ///< of the pointer field, bytes from the start of the parent
+    uint32_t length = 0;  ///< bytes pointed to
+};
+
+/// More nested arrays than this in one call do not occur: 1 + V4L2_CID_MAX_CTRLS.
+inline constexpr size_t kMaxNested = 1 + V4L2_CID_MAX_CTRLS;
+/// A nested array longer than this is refused with ENOMEM.
+inline constexpr uint32_t kMaxNestedBytes = 1U << 20;
+
+/// The nested array that the argument itself points to. Returns 0 (none, or nothing to follow), 1 (`*out` is set), or a
+/// negative errno as the kernel's check_array_args() gives it (EINVAL for too many planes or controls).
+inline int followArgument(Follow follow, const void* argument, size_t size, NestedRef* out) {
+    switch (follow) {
+        case Follow::None:
+            return 0;
+        case Follow::Planes: {
+            v4l2_buffer buffer;
+            if (size < sizeof buffer) return 0;
+            std::memcpy(&buffer, argument, sizeof buffer);
+            if (!V4L2_TYPE_IS_MULTIPLANAR(buffer.type) || buffer.length == 0) return 0;
+            if (buffer.length > VIDEO_MAX_PLANES) return -EINVAL;
+            *out = {0, offsetof(v4l2_buffer, m.planes), static_cast<uint32_t>(buffer.length * sizeof(v4l2_plane))};
+            return 1;
+        }
+        case Follow::ExtControls: {
+            v4l2_ext_controls controls;
+            if (size < sizeof controls) return 0;
+            std::memcpy(&controls, argument, sizeof controls);
+            if (controls.count == 0) return 0;
+            if (controls.count > V4L2_CID_MAX_CTRLS) return -EINVAL;
+            *out = {0, offsetof(v4l2_ext_controls, controls), static_cast<uint32_t>(controls.count * sizeof(v4l2_ext_control))};
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/// The nested arrays that the first nested array points to in turn (payloads of compound controls): fills up to `max` entries
+/// of `out` (parent 1) and returns how many. `first` are the bytes of the first nested array.
+inline size_t followNested(Follow follow, const void* first, size_t size, NestedRef* out, size_t max) {
+    if (follow != Follow::ExtControls) return 0;
+    size_t found = 0;
+    for (size_t at = 0; at + sizeof(v4l2_ext_control) <= size && found < max; at += sizeof(v4l2_ext_control)) {
+        v4l2_ext_control control;
+        std::memcpy(&control, static_cast<const char*>(first) + at, sizeof control);
+        if (control.size == 0) continue;
+        out[found++] = {1, static_cast<uint32_t>(at + offsetof(v4l2_ext_control, ptr)), control.size};
+    }
+    return found;
+}
+
+}  // namespace daedalus::proto

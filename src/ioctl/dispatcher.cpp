@@ -1,0 +1,134 @@
+#include "dispatcher.h"
+
+#include <algorithm>
+#include <new>
+
+#include "daedalus/base/log.h"
+#include "daedalus/v4l2/print.h"
+#include "pointers.h"
+
+namespace daedalus::ioctl {
+
+SessionFile::SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client)
+    : loop_(loop),
+      valid_(valid),
+      self_(std::make_shared<SessionFile*>(this)),
+      session_(std::make_unique<device::Session>(device, std::move(client), [this] { sessionChanged(); })) {}
+
+SessionFile::~SessionFile() {
+    *self_ = nullptr;
+    listener_ = nullptr;
+    for (auto& parked : parked_)
+        parked.reply.answer({.error = EBADF, .copyBack = false, .payload = std::move(parked.call.payload), .fds = {}});
+}
+
+File::Ticket SessionFile::ioctl(Call&& call, Reply&& reply) {
+    const Row* row = findRow(call.cmd);
+    if (!row || !valid_[static_cast<size_t>(row - table().data())]) {
+        if (log::ioctls()) log::ioctlLine(fmt::format("{}: ioctl {:#x} = ENOTTY", session_->name(), call.cmd));
+        reply.answer({.error = ENOTTY, .copyBack = false, .payload = std::move(call.payload), .fds = {}});
+        return 0;
+    }
+    Answer answer;
+    answer.error = attempt(*row, call, answer);
+    const bool waits = row->wait == Wait::Always || (row->wait == Wait::IfBlocking && !call.nonblocking);
+    if (answer.error == EAGAIN && waits) {
+        parked_.push_back({++lastTicket_, row, std::move(call), std::move(reply)});
+        return lastTicket_;
+    }
+    finish(*row, std::move(call), std::move(reply), std::move(answer));
+    return 0;
+}
+
+int SessionFile::attempt(const Row& row, Call& call, Answer& answer) {
+    if (call.faulted || call.payload.argument.size() != _IOC_SIZE(row.cmd)) return EFAULT;
+    device::CallContext context;
+    context.client = call.clientMemory.get();
+    context.nonblocking = call.nonblocking;
+    if (row.priority)
+        if (auto ok = session_->checkPriority(); !ok) return ok.error().value;
+    auto& argument = call.payload.argument;
+    const size_t keep = _IOC_DIR(row.cmd) & _IOC_WRITE ? std::min<size_t>(row.keep, argument.size()) : 0;
+    std::fill(argument.begin() + static_cast<ptrdiff_t>(keep), argument.end(), std::byte{0});
+    const auto ok = runHandler(row, call, context);
+    if (context.passedFd) answer.fds.push_back({context.passedOffset, context.passedFlags, std::move(context.passedFd)});
+    return ok ? 0 : ok.error().value;
+}
+
+Result<> SessionFile::runHandler(const Row& row, Call& call, device::CallContext& context) {
+    if (auto ok = checkNested(row.follow, call.payload); !ok) return ok;
+    const LocalPointers pointers(row.follow, call.payload);
+    try {
+        return row.run(*session_, call.payload.argument.data(), context);
+    } catch (const std::bad_alloc&) {
+        log::warn("{}: {}: out of memory; close sessions or give this process more", session_->name(), row.name);
+        return fail(ENOMEM);
+    }
+}
+
+void SessionFile::finish(const Row& row, Call&& call, Reply&& reply, Answer&& answer) {
+    if (log::ioctls()) log(row, call.payload, answer.error);
+    const bool readable = (_IOC_DIR(row.cmd) & _IOC_READ) != 0;
+    answer.copyBack = readable && !call.faulted && (answer.error == 0 || row.copyOnError);
+    answer.payload = std::move(call.payload);
+    reply.answer(std::move(answer));
+}
+
+void SessionFile::interrupt(Ticket ticket) {
+    for (auto entry = parked_.begin(); entry != parked_.end(); ++entry) {
+        if (entry->ticket != ticket) continue;
+        // STREAMOFF has begun and cannot be taken back; its end is near.
+        if (entry->row->wait == Wait::Always) return;
+        Parked parked = std::move(*entry);
+        parked_.erase(entry);
+        Answer answer;
+        answer.error = EINTR;
+        finish(*parked.row, std::move(parked.call), std::move(parked.reply), std::move(answer));
+        return;
+    }
+}
+
+Result<memory::MemoryRef> SessionFile::mmap(uint64_t offset, size_t length) { return device::mmap(*session_, offset, length); }
+
+void SessionFile::sessionChanged() {
+    if (listener_) listener_();
+    if (parked_.empty() || retryPosted_) return;
+    // Not here: the change comes from inside a handler or a queue.
+    retryPosted_ = true;
+    loop_.post([self = self_] {
+        if (*self) (*self)->retryParked();
+    });
+}
+
+void SessionFile::retryParked() {
+    retryPosted_ = false;
+    // Answering may close this file, so nothing of it is touched after the last answer.
+    std::vector<std::pair<Parked, Answer>> finished;
+    for (auto entry = parked_.begin(); entry != parked_.end();) {
+        Answer answer;
+        answer.error = attempt(*entry->row, entry->call, answer);
+        if (answer.error == EAGAIN) {
+            ++entry;
+            continue;
+        }
+        finished.emplace_back(std::move(*entry), std::move(answer));
+        entry = parked_.erase(entry);
+    }
+    const auto self = self_;
+    for (auto& [parked, answer] : finished) {
+        if (!*self) return;
+        finish(*parked.row, std::move(parked.call), std::move(parked.reply), std::move(answer));
+    }
+}
+
+void SessionFile::log(const Row& row, const Payload& payload, int error) const {
+    Payload copy = payload;
+    std::string text;
+    {
+        const LocalPointers pointers(row.follow, copy);
+        if (copy.argument.size() == _IOC_SIZE(row.cmd)) row.print(text, copy.argument.data());
+    }
+    log::ioctlLine(fmt::format("{}: {}({}) = {}", session_->name(), row.name, text, error == 0 ? "0" : v4l2::errnoName(error)));
+}
+
+}  // namespace daedalus::ioctl

@@ -1,0 +1,53 @@
+// Runs calls against the table, and parks those that have to wait.
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "daedalus/device/session.h"
+#include "daedalus/ioctl/node.h"
+#include "table.h"
+
+namespace daedalus::ioctl {
+
+/// A File: one session and its parked calls. Loop thread.
+class SessionFile final : public File {
+public:
+    SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client);
+    ~SessionFile() override;
+
+    Ticket ioctl(Call&& call, Reply&& reply) override;
+    void interrupt(Ticket ticket) override;
+    Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override;
+    uint32_t readiness() const override { return session_->readiness(); }
+    void onReadiness(std::function<void()> listener) override { listener_ = std::move(listener); }
+
+private:
+    struct Parked {
+        Ticket ticket;
+        const Row* row;
+        Call call;
+        Reply reply;
+    };
+
+    /// Runs the handler once. EAGAIN and a row that may wait: the caller parks.
+    [[nodiscard]] int attempt(const Row& row, Call& call, Answer& answer);
+    [[nodiscard]] Result<> runHandler(const Row& row, Call& call, device::CallContext& context);
+    void finish(const Row& row, Call&& call, Reply&& reply, Answer&& answer);
+    void sessionChanged();
+    void retryParked();
+    void log(const Row& row, const Payload& payload, int error) const;
+
+    EventLoop& loop_;
+    const ValidRows& valid_;
+    std::function<void()> listener_;
+    std::list<Parked> parked_;
+    Ticket lastTicket_ = 0;
+    bool retryPosted_ = false;
+    std::shared_ptr<SessionFile*> self_;  ///< for posts that may come after the end
+    std::unique_ptr<device::Session> session_;
+};
+
+}  // namespace daedalus::ioctl

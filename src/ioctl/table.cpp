@@ -1,0 +1,151 @@
+#include "table.h"
+
+#include <array>
+#include <cstddef>
+
+#include "daedalus/v4l2/print.h"
+#include "daedalus/v4l2/uapi.h"
+
+namespace daedalus::ioctl {
+namespace {
+
+using device::CallContext;
+using device::NoArgument;
+using device::Session;
+
+template <class T>
+using Handler = Result<> (*)(Session&, T&, CallContext&);
+
+template <class T>
+consteval T argumentOf(Handler<T>) {
+    return {};
+}
+
+constexpr uint32_t kWholeArgument = UINT32_MAX;
+
+/// The part of a row that is not deduced.
+struct Options {
+    uint32_t keep = kWholeArgument;
+    proto::Follow follow = proto::Follow::None;
+    bool priority = false;
+    bool copyOnError = false;
+    Wait wait = Wait::Never;
+};
+
+/// Deduces the argument's type from the handler; a number of another size does not compile.
+template <auto H, uint32_t Cmd>
+consteval Row row(const char* name, Options options = {}) {
+    using Argument = decltype(argumentOf(H));
+    constexpr bool kNone = std::is_same_v<Argument, NoArgument>;
+    static_assert(_IOC_SIZE(Cmd) == (kNone ? 0 : sizeof(Argument)), "the handler takes another struct than the number says");
+    Row row;
+    row.cmd = Cmd;
+    row.name = name;
+    row.follow = options.follow;
+    row.keep = options.keep;
+    row.priority = options.priority;
+    row.copyOnError = options.copyOnError;
+    row.wait = options.wait;
+    row.run = [](Session& session, void* argument, CallContext& context) {
+        if constexpr (kNone) {
+            // There are no bytes that a reference could name.
+            NoArgument none;
+            return H(session, none, context);
+        } else {
+            return H(session, *static_cast<Argument*>(argument), context);
+        }
+    };
+    row.print = [](std::string& out, const void* argument) {
+        if constexpr (!kNone) v4l2::print(out, *static_cast<const Argument*>(argument));
+    };
+    return row;
+}
+
+#define ROW(number, handler, ...) row<&device::handler, static_cast<uint32_t>(number)>(#number __VA_OPT__(, ) __VA_ARGS__)
+/// Input up to and including a field.
+#define UPTO(type, field) (offsetof(type, field) + sizeof(type::field))
+
+constexpr auto kPlanes = proto::Follow::Planes;
+constexpr auto kExtControls = proto::Follow::ExtControls;
+
+constexpr auto kTable = std::to_array<Row>({
+    ROW(VIDIOC_QUERYCAP, querycap),
+    ROW(VIDIOC_G_PRIORITY, g_priority),
+    ROW(VIDIOC_S_PRIORITY, s_priority, {.priority = true}),
+    ROW(VIDIOC_LOG_STATUS, log_status),
+
+    ROW(VIDIOC_ENUM_FMT, enum_fmt, {.keep = UPTO(v4l2_fmtdesc, type)}),
+    ROW(VIDIOC_G_FMT, g_fmt, {.keep = UPTO(v4l2_format, type)}),
+    ROW(VIDIOC_S_FMT, s_fmt, {.priority = true}),
+    ROW(VIDIOC_TRY_FMT, try_fmt),
+    ROW(VIDIOC_ENUM_FRAMESIZES, enum_framesizes, {.keep = UPTO(v4l2_frmsizeenum, pixel_format)}),
+
+    ROW(VIDIOC_G_SELECTION, g_selection, {.keep = UPTO(v4l2_selection, flags)}),
+    ROW(VIDIOC_S_SELECTION, s_selection, {.keep = UPTO(v4l2_selection, r), .priority = true}),
+    ROW(VIDIOC_CROPCAP, cropcap, {.keep = UPTO(v4l2_cropcap, type)}),
+    ROW(VIDIOC_G_CROP, g_crop, {.keep = UPTO(v4l2_crop, type)}),
+    ROW(VIDIOC_S_CROP, s_crop, {.priority = true}),
+
+    ROW(VIDIOC_REQBUFS, reqbufs, {.keep = UPTO(v4l2_requestbuffers, memory), .priority = true}),
+    ROW(VIDIOC_CREATE_BUFS, create_bufs, {.keep = UPTO(v4l2_create_buffers, format), .priority = true}),
+    ROW(VIDIOC_REMOVE_BUFS, remove_bufs, {.keep = UPTO(v4l2::RemoveBuffers, type), .priority = true}),
+    ROW(VIDIOC_QUERYBUF, querybuf, {.follow = kPlanes}),
+    ROW(VIDIOC_PREPARE_BUF, prepare_buf, {.follow = kPlanes}),
+    ROW(VIDIOC_QBUF, qbuf, {.follow = kPlanes}),
+    ROW(VIDIOC_DQBUF, dqbuf, {.follow = kPlanes, .wait = Wait::IfBlocking}),
+    ROW(VIDIOC_EXPBUF, expbuf, {.keep = UPTO(v4l2_exportbuffer, flags)}),
+    ROW(VIDIOC_STREAMON, streamon, {.priority = true}),
+    ROW(VIDIOC_STREAMOFF, streamoff, {.priority = true, .wait = Wait::Always}),
+
+    ROW(VIDIOC_QUERYCTRL, queryctrl, {.keep = UPTO(v4l2_queryctrl, id)}),
+    ROW(VIDIOC_QUERY_EXT_CTRL, query_ext_ctrl, {.keep = UPTO(v4l2_query_ext_ctrl, id)}),
+    ROW(VIDIOC_QUERYMENU, querymenu, {.keep = UPTO(v4l2_querymenu, index)}),
+    ROW(VIDIOC_G_CTRL, g_ctrl, {.keep = UPTO(v4l2_control, id)}),
+    ROW(VIDIOC_S_CTRL, s_ctrl, {.priority = true}),
+    ROW(VIDIOC_G_EXT_CTRLS, g_ext_ctrls, {.follow = kExtControls, .copyOnError = true}),
+    ROW(VIDIOC_S_EXT_CTRLS, s_ext_ctrls, {.follow = kExtControls, .priority = true, .copyOnError = true}),
+    ROW(VIDIOC_TRY_EXT_CTRLS, try_ext_ctrls, {.follow = kExtControls, .copyOnError = true}),
+
+    ROW(VIDIOC_SUBSCRIBE_EVENT, subscribe_event, {.keep = UPTO(v4l2_event_subscription, flags)}),
+    ROW(VIDIOC_UNSUBSCRIBE_EVENT, unsubscribe_event, {.keep = UPTO(v4l2_event_subscription, flags)}),
+    ROW(VIDIOC_DQEVENT, dqevent, {.wait = Wait::IfBlocking}),
+
+    ROW(VIDIOC_DECODER_CMD, decoder_cmd, {.priority = true}),
+    ROW(VIDIOC_TRY_DECODER_CMD, try_decoder_cmd),
+});
+
+#undef UPTO
+#undef ROW
+
+constexpr size_t kNumbers = 256;  // _IOC_NR has 8 bits
+
+/// Index of a row + 1 by _IOC_NR; a duplicate number does not compile.
+constexpr auto kByNumber = [] {
+    std::array<uint8_t, kNumbers> index{};
+    for (size_t i = 0; i < kTable.size(); ++i) {
+        auto& slot = index[_IOC_NR(kTable[i].cmd)];
+        if (slot != 0) throw "duplicate ioctl number";
+        slot = static_cast<uint8_t>(i + 1);
+    }
+    return index;
+}();
+
+static_assert(kTable.size() <= ValidRows{}.size());
+
+}  // namespace
+
+std::span<const Row> table() { return kTable; }
+
+const Row* findRow(uint32_t cmd) {
+    const uint8_t slot = kByNumber[_IOC_NR(cmd)];
+    if (slot == 0 || kTable[slot - 1].cmd != cmd) return nullptr;
+    return &kTable[slot - 1];
+}
+
+ValidRows statefulRows() {
+    ValidRows rows;
+    for (size_t i = 0; i < kTable.size(); ++i) rows.set(i);
+    return rows;
+}
+
+}  // namespace daedalus::ioctl
