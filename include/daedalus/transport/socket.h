@@ -1,0 +1,42 @@
+// The unprivileged transport: a unix socket that the preload library in the client's process talks to.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "daedalus/base/event_loop.h"
+#include "daedalus/base/result.h"
+#include "daedalus/base/unique_fd.h"
+#include "daedalus/ioctl/node.h"
+
+namespace daedalus::transport {
+
+/// How the node looks to clients.
+struct SocketOptions {
+    std::string nodePath;  ///< "/dev/videoN"; empty: freeNodePath()
+    std::string card = "Daedalus decoder";
+};
+
+/// "/dev/videoN" with the lowest N that neither /dev nor /sys knows.
+[[nodiscard]] std::string freeNodePath();
+
+/// Serves one node to preload clients (proto/wire.h is the protocol, and has the names of the environment variables that a
+/// client needs). Loop thread; must be gone before the node and the loop.
+class SocketServer {
+public:
+    virtual ~SocketServer() = default;
+    /// Number of open files.
+    [[nodiscard]] virtual size_t sessions() const = 0;
+    /// Called when sessions() falls to 0.
+    virtual void onIdle(std::function<void()> callback) = 0;
+    /// The path at which clients find the node.
+    [[nodiscard]] virtual const std::string& nodePath() const = 0;
+};
+
+/// Listens on `path` (a socket file that this creates with mode 0600 and removes at the end; a stale one of a dead daemon is
+/// replaced, a live one gives EADDRINUSE). EINVAL if options.nodePath is not "/dev/videoN".
+[[nodiscard]] Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
+                                                                 const SocketOptions& options = {});
+
+}  // namespace daedalus::transport

@@ -1,0 +1,146 @@
+#include "gather.h"
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "daedalus/ioctl/node.h"
+
+namespace daedalus::transport {
+namespace {
+
+constexpr uint64_t kPage = 4096;
+
+proto::Follow followOf(uint32_t cmd) {
+    static const auto kFollows = ioctl::Node::follows();
+    const auto found = std::ranges::find(kFollows, cmd, &std::pair<uint32_t, proto::Follow>::first);
+    return found == kFollows.end() ? proto::Follow::None : found->second;
+}
+
+void* pointer(uint64_t address) { return reinterpret_cast<void*>(static_cast<uintptr_t>(address)); }
+
+/// process_vm_readv and process_vm_writev move at most MAX_RW_COUNT at once, so larger copies go in pieces.
+template <class Move>
+Result<> inPieces(size_t size, Move move) {
+    constexpr size_t kPiece = size_t{1} << 30;
+    for (size_t done = 0; done < size;) {
+        const size_t piece = std::min(kPiece, size - done);
+        const ssize_t moved = move(done, piece);
+        if (moved < 0) return fail(errno == EPERM || errno == ENOSYS ? EPERM : EFAULT);
+        if (static_cast<size_t>(moved) < piece) return fail(EFAULT);
+        done += piece;
+    }
+    return {};
+}
+
+class ProcessMemory final : public memory::Memory {
+public:
+    ProcessMemory(pid_t pid, uint64_t address, size_t length) : pid_(pid), address_(address), length_(length) {}
+    size_t size() const override { return length_; }
+    std::span<std::byte> bytes() override { return {}; }
+    Result<> read(size_t offset, std::span<std::byte> into) override {
+        if (offset > length_ || into.size() > length_ - offset) return fail(EFAULT);
+        return readProcess(pid_, address_ + offset, into);
+    }
+    Result<> write(size_t offset, std::span<const std::byte> from) override {
+        if (offset > length_ || from.size() > length_ - offset) return fail(EFAULT);
+        return writeProcess(pid_, address_ + offset, from);
+    }
+    [[nodiscard]] bool is(pid_t pid, uint64_t address, size_t length) const {
+        return pid == pid_ && address == address_ && length == length_;
+    }
+
+private:
+    const pid_t pid_;
+    const uint64_t address_;
+    const size_t length_;
+};
+
+Result<std::vector<std::byte>> readNested(pid_t pid, std::span<const std::byte> parent, const proto::NestedRef& ref) {
+    if (ref.length > proto::kMaxNestedBytes) return fail(ENOMEM);
+    uint64_t address = 0;
+    std::memcpy(&address, parent.data() + ref.offset, sizeof address);
+    std::vector<std::byte> bytes(ref.length);
+    if (auto ok = readProcess(pid, address, bytes); !ok) return fail(ok.error());
+    return bytes;
+}
+
+}  // namespace
+
+Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into) {
+    return inPieces(into.size(), [&](size_t done, size_t piece) {
+        const iovec local{into.data() + done, piece};
+        const iovec remote{pointer(address + done), piece};
+        return ::process_vm_readv(pid, &local, 1, &remote, 1, 0);
+    });
+}
+
+Result<> writeProcess(pid_t pid, uint64_t address, std::span<const std::byte> from) {
+    return inPieces(from.size(), [&](size_t done, size_t piece) {
+        const iovec local{const_cast<std::byte*>(from.data()) + done, piece};
+        const iovec remote{pointer(address + done), piece};
+        return ::process_vm_writev(pid, &local, 1, &remote, 1, 0);
+    });
+}
+
+Result<ioctl::Payload> gather(pid_t pid, uint32_t cmd, uint64_t address) {
+    ioctl::Payload payload;
+    payload.argument.resize(_IOC_SIZE(cmd));
+    // What the kernel only writes it does not read first, but it must be there.
+    if (auto ok = readProcess(pid, address, payload.argument); !ok) return fail(ok.error());
+
+    const auto follow = followOf(cmd);
+    proto::NestedRef first;
+    const int found = proto::followArgument(follow, payload.argument.data(), payload.argument.size(), &first);
+    if (found < 0) return fail(-found);
+    if (found == 0) return payload;
+    auto array = readNested(pid, payload.argument, first);
+    if (!array) return fail(array.error());
+
+    std::vector<proto::NestedRef> refs(proto::kMaxNested);
+    refs.resize(proto::followNested(follow, array->data(), array->size(), refs.data(), refs.size()));
+    payload.nested.push_back({first.parent, first.offset, *std::move(array)});
+    for (const auto& ref : refs) {
+        auto bytes = readNested(pid, payload.nested.front().bytes, ref);
+        if (!bytes) return fail(bytes.error());
+        payload.nested.push_back({ref.parent, ref.offset, *std::move(bytes)});
+    }
+    return payload;
+}
+
+Result<> scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload) {
+    for (const auto& nested : payload.nested) {
+        const auto& parent = nested.parent == 0 ? payload.argument : payload.nested[nested.parent - 1].bytes;
+        uint64_t where = 0;
+        std::memcpy(&where, parent.data() + nested.offset, sizeof where);
+        if (auto ok = writeProcess(pid, where, nested.bytes); !ok) return ok;
+    }
+    return writeProcess(pid, address, payload.argument);
+}
+
+Result<memory::MemoryRef> processMemory(pid_t pid, uint64_t address, size_t length) {
+    if (address == 0 || length == 0) return fail(EINVAL);
+    if (address + length < address) return fail(EFAULT);
+    // One byte of every page, a bounded number of pages at a time.
+    constexpr size_t kBatch = 512;
+    std::vector<iovec> remote;
+    const uint64_t end = address + length;
+    for (uint64_t page = address; page < end;) {
+        remote.clear();
+        for (; page < end && remote.size() < kBatch; page = page / kPage * kPage + kPage) remote.push_back({pointer(page), 1});
+        std::byte touched[kBatch];
+        const iovec local{touched, remote.size()};
+        const ssize_t got = ::process_vm_readv(pid, &local, 1, remote.data(), remote.size(), 0);
+        if (got != static_cast<ssize_t>(remote.size())) return fail(EFAULT);
+    }
+    return std::make_shared<ProcessMemory>(pid, address, length);
+}
+
+bool isProcessMemory(const memory::MemoryRef& memory, pid_t pid, uint64_t address, size_t length) {
+    const auto* known = dynamic_cast<const ProcessMemory*>(memory.get());
+    return known && known->is(pid, address, length);
+}
+
+}  // namespace daedalus::transport

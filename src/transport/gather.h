@@ -1,0 +1,32 @@
+// From a client's address space to a Payload and back, for transports that reach that address space themselves.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <span>
+
+#include "daedalus/base/result.h"
+#include "daedalus/ioctl/call.h"
+#include "daedalus/memory/memory.h"
+
+namespace daedalus::transport {
+
+/// Copies out of process `pid`. EFAULT if not all of it is there, EPERM if the kernel refuses.
+[[nodiscard]] Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into);
+/// Copies into process `pid`. Errors as readProcess().
+[[nodiscard]] Result<> writeProcess(pid_t pid, uint64_t address, std::span<const std::byte> from);
+
+/// Gathers the argument at `address` and all that it points to, as the ioctl table says for `cmd`. EFAULT; EINVAL and ENOMEM
+/// for arrays that are too long.
+[[nodiscard]] Result<ioctl::Payload> gather(pid_t pid, uint32_t cmd, uint64_t address);
+/// Writes a payload back to where gather() found it. EFAULT.
+[[nodiscard]] Result<> scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload);
+
+/// Memory of another process (or this one) that is only reached by copying: it may vanish at any time, which then is EFAULT.
+/// EFAULT if it is not all there now.
+[[nodiscard]] Result<memory::MemoryRef> processMemory(pid_t pid, uint64_t address, size_t length);
+/// True if `memory` is processMemory() of these values.
+[[nodiscard]] bool isProcessMemory(const memory::MemoryRef& memory, pid_t pid, uint64_t address, size_t length);
+
+}  // namespace daedalus::transport

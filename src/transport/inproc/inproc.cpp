@@ -1,0 +1,186 @@
+#include "daedalus/transport/inproc.h"
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <future>
+#include <list>
+#include <set>
+
+#include "../gather.h"
+
+namespace daedalus::transport {
+namespace {
+
+class OwnMemory final : public memory::ClientMemory {
+public:
+    Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot&, uint64_t address, size_t length, memory::Access,
+                                            const memory::MemoryRef& previous) override {
+        if (isProcessMemory(previous, ::getpid(), address, length)) return previous;
+        return processMemory(::getpid(), address, length);
+    }
+    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot&, int fd, memory::Access access,
+                                           const memory::MemoryRef& previous) override {
+        if (previous && memory::sameFile(*previous, fd)) return previous;
+        UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        if (!copy) return fail(EINVAL);
+        return memory::import(std::move(copy), access == memory::Access::Write);
+    }
+};
+
+/// One file. Calls come from any thread; what they do is done on the loop thread, where all members below `loop_` live.
+class LoopFile final : public InprocFile {
+public:
+    LoopFile(EventLoop& loop, std::unique_ptr<ioctl::File> file, bool nonblocking)
+        : nonblocking_(nonblocking), loop_(loop), file_(std::move(file)) {
+        file_->onReadiness([this] { wakePollers(); });
+    }
+    ~LoopFile() override {
+        onLoop([this] { file_.reset(); });
+    }
+
+    int ioctl(unsigned long cmd, void* argument) override;
+    void* mmap(size_t length, int protection, uint64_t offset) override;
+    int poll(short events, short* revents, int timeoutMs) override;
+    void setNonblocking(bool nonblocking) override { nonblocking_ = nonblocking; }
+    void interrupt() override {
+        onLoop([this] {
+            const auto waiting = waiting_;
+            for (const auto ticket : waiting) file_->interrupt(ticket);
+        });
+    }
+
+private:
+    struct Poller {
+        uint32_t events;
+        std::promise<uint32_t> ready;
+    };
+
+    template <class Task>
+    void onLoop(Task task) {
+        // Shared: the waiter may be gone before set_value() returns.
+        const auto done = std::make_shared<std::promise<void>>();
+        auto future = done->get_future();
+        loop_.post([&task, done] {
+            task();
+            done->set_value();
+        });
+        future.wait();
+    }
+    void wakePollers();
+    [[nodiscard]] static bool installFds(ioctl::Answer& answer);
+
+    std::atomic<bool> nonblocking_;
+    EventLoop& loop_;
+    std::unique_ptr<ioctl::File> file_;
+    std::set<ioctl::File::Ticket> waiting_;
+    std::list<Poller> pollers_;
+};
+
+int LoopFile::ioctl(unsigned long cmd, void* argument) {
+    const pid_t self = ::getpid();
+    const auto address = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(argument));
+    auto payload = gather(self, static_cast<uint32_t>(cmd), address);
+    ioctl::Call call;
+    call.cmd = static_cast<uint32_t>(cmd);
+    call.nonblocking = nonblocking_;
+    call.clientMemory = std::make_shared<OwnMemory>();
+    const int gatherError = payload ? 0 : payload.error().value;
+    if (payload) {
+        call.payload = *std::move(payload);
+    } else {
+        call.faulted = true;
+    }
+
+    const auto answered = std::make_shared<std::promise<ioctl::Answer>>();
+    auto future = answered->get_future();
+    loop_.post([this, &call, answered] {
+        auto ticket = std::make_shared<ioctl::File::Ticket>(0);
+        *ticket = file_->ioctl(std::move(call), ioctl::Reply([this, answered, ticket](ioctl::Answer&& answer) {
+                                   waiting_.erase(*ticket);
+                                   answered->set_value(std::move(answer));
+                               }));
+        if (*ticket != 0) waiting_.insert(*ticket);
+    });
+    ioctl::Answer answer = future.get();
+    if (answer.error == EFAULT && gatherError != 0) answer.error = gatherError;
+    if (answer.error == 0 && !installFds(answer)) answer.error = EMFILE;
+    if (answer.copyBack)
+        if (auto ok = scatter(self, address, answer.payload); !ok) answer.error = ok.error().value;
+    if (answer.error == 0) return 0;
+    errno = answer.error;
+    return -1;
+}
+
+bool LoopFile::installFds(ioctl::Answer& answer) {
+    for (auto& passed : answer.fds) {
+        const int command = passed.flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD;
+        const int32_t number = ::fcntl(passed.fd.get(), command, 0);
+        if (number < 0) return false;
+        std::memcpy(answer.payload.argument.data() + passed.offset, &number, sizeof number);
+    }
+    return true;
+}
+
+void* LoopFile::mmap(size_t length, int protection, uint64_t offset) {
+    Result<memory::MemoryRef> memory = fail(EINVAL);
+    onLoop([&] { memory = file_->mmap(offset, length); });
+    if (!memory) {
+        errno = memory.error().value;
+        return MAP_FAILED;
+    }
+    return ::mmap(nullptr, length, protection, MAP_SHARED, (*memory)->fd(), 0);
+}
+
+void LoopFile::wakePollers() {
+    const uint32_t ready = file_ ? file_->readiness() : uint32_t{POLLHUP};
+    for (auto poller = pollers_.begin(); poller != pollers_.end();) {
+        if (!(ready & poller->events)) {
+            ++poller;
+            continue;
+        }
+        poller->ready.set_value(ready & poller->events);
+        poller = pollers_.erase(poller);
+    }
+}
+
+int LoopFile::poll(short events, short* revents, int timeoutMs) {
+    std::future<uint32_t> ready;
+    std::list<Poller>::iterator mine;
+    onLoop([&] {
+        // POLLERR is reported whether it was asked for or not.
+        pollers_.push_back({static_cast<uint32_t>(events) | POLLERR, {}});
+        mine = std::prev(pollers_.end());
+        ready = mine->ready.get_future();
+        wakePollers();
+    });
+    *revents = 0;
+    if (timeoutMs >= 0 && ready.wait_for(std::chrono::milliseconds(timeoutMs)) != std::future_status::ready) {
+        bool late = false;
+        onLoop([&] {
+            late = ready.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+            if (!late) pollers_.erase(mine);
+        });
+        if (!late) return 0;
+    }
+    *revents = static_cast<short>(ready.get());
+    return 1;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop, ioctl::Node& node, int flags) {
+    const auto opened = std::make_shared<std::promise<Result<std::unique_ptr<InprocFile>>>>();
+    auto future = opened->get_future();
+    loop.post([&loop, &node, flags, opened] {
+        auto file = node.open("in-process");
+        if (!file) return opened->set_value(fail(file.error()));
+        opened->set_value(std::make_unique<LoopFile>(loop, *std::move(file), (flags & O_NONBLOCK) != 0));
+    });
+    return future.get();
+}
+
+}  // namespace daedalus::transport

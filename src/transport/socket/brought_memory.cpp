@@ -1,0 +1,80 @@
+#include "src/transport/socket/brought_memory.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <string_view>
+
+namespace daedalus::transport::socket {
+namespace {
+
+/// Memory behind a client's USERPTR plane; tells the client when it is no longer used.
+class Bounce final : public memory::Memory {
+public:
+    Bounce(memory::MemoryRef memory, uint32_t serial, std::shared_ptr<ReleasedBounces> released)
+        : memory_(std::move(memory)), serial_(serial), released_(std::move(released)) {}
+    ~Bounce() override { released_->push(serial_); }
+    Bounce(const Bounce&) = delete;
+    Bounce& operator=(const Bounce&) = delete;
+
+    size_t size() const override { return memory_->size(); }
+    std::span<std::byte> bytes() override { return memory_->bytes(); }
+    Result<> read(size_t offset, std::span<std::byte> into) override { return memory_->read(offset, into); }
+    Result<> write(size_t offset, std::span<const std::byte> from) override { return memory_->write(offset, from); }
+    [[nodiscard]] uint32_t serial() const { return serial_; }
+
+private:
+    memory::MemoryRef memory_;
+    uint32_t serial_;
+    std::shared_ptr<ReleasedBounces> released_;
+};
+
+}  // namespace
+
+bool isMemoryFile(int fd) {
+    if (::fcntl(fd, F_GET_SEALS) >= 0) return true;
+    std::array<char, 32> link{};
+    std::array<char, 32> target{};
+    ::snprintf(link.data(), link.size(), "/proc/self/fd/%d", fd);
+    const ssize_t length = ::readlink(link.data(), target.data(), target.size());
+    return length > 0 && std::string_view(target.data(), static_cast<size_t>(length)).starts_with("/dmabuf:");
+}
+
+BroughtMemory::Plane* BroughtMemory::find(uint32_t plane, proto::PlaneMemory::Source source) {
+    const auto found = std::find_if(planes_.begin(), planes_.end(), [&](const Plane& candidate) {
+        return candidate.header.plane == plane && candidate.header.source == source;
+    });
+    return found == planes_.end() ? nullptr : &*found;
+}
+
+Result<memory::MemoryRef> BroughtMemory::importUserptr(const memory::PlaneSlot& slot, uint64_t address, size_t length,
+                                                       memory::Access /*access*/, const memory::MemoryRef& previous) {
+    if (address == 0) return fail(EINVAL);
+    Plane* const plane = find(slot.plane, proto::PlaneMemory::Source::Bounce);
+    if (plane == nullptr) return fail(EFAULT);
+    if (plane->fd) {
+        if (!isMemoryFile(plane->fd.get())) return fail(EINVAL);
+        // Writable whatever the queue wants: the next buffer at this place may be of the other kind of access.
+        auto memory = memory::import(std::move(plane->fd), true);
+        if (!memory) return fail(memory.error());
+        if ((*memory)->size() < length) return fail(EFAULT);
+        return std::make_shared<Bounce>(std::move(*memory), plane->header.serial, released_);
+    }
+    const auto bounce = std::dynamic_pointer_cast<Bounce>(previous);
+    if (bounce && bounce->serial() == plane->header.serial && bounce->size() >= length) return previous;
+    incomplete_ = true;
+    return fail(EFAULT);
+}
+
+Result<memory::MemoryRef> BroughtMemory::importDmabuf(const memory::PlaneSlot& slot, int /*fd*/, memory::Access access,
+                                                      const memory::MemoryRef& previous) {
+    Plane* const plane = find(slot.plane, proto::PlaneMemory::Source::Dmabuf);
+    if (plane == nullptr || !plane->fd || !isMemoryFile(plane->fd.get())) return fail(EINVAL);
+    if (previous && memory::sameFile(*previous, plane->fd.get())) return previous;
+    return memory::import(std::move(plane->fd), access == memory::Access::Write);
+}
+
+}  // namespace daedalus::transport::socket

@@ -1,0 +1,184 @@
+#include "src/transport/socket/server.h"
+
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstring>
+
+#include "daedalus/base/log.h"
+#include "src/transport/socket/connection.h"
+
+namespace daedalus::transport {
+namespace socket {
+namespace {
+
+constexpr uint32_t kVideoMajor = 81;
+constexpr std::chrono::seconds kComplaintPeriod{10};
+constexpr unsigned kMaxComplaints = 5;
+
+uint64_t randomId() {
+    uint64_t id = 0;
+    while (::getrandom(&id, sizeof id, 0) != sizeof id || id == 0) {
+    }
+    return id;
+}
+
+}  // namespace
+
+Server::Server(EventLoop& loop, Backend backend, std::string path, const SocketOptions& options)
+    : loop_(loop),
+      backend_(std::move(backend)),
+      path_(std::move(path)),
+      nodePath_(options.nodePath.empty() ? freeNodePath() : options.nodePath),
+      card_(options.card),
+      daemon_(randomId()),
+      follows_(backend_.follows.begin(), backend_.follows.end()) {
+    for (const auto& [cmd, follow] : backend_.follows) {
+        if (followEntries_.size() == proto::kMaxFollows) break;
+        followEntries_.push_back({cmd, static_cast<uint8_t>(follow), static_cast<uint8_t>(memoryRole(cmd)), 0});
+    }
+}
+
+Result<std::unique_ptr<Server>> Server::listen(EventLoop& loop, Backend backend, const std::string& path,
+                                               const SocketOptions& options) {
+    std::unique_ptr<Server> server(new Server(loop, std::move(backend), path, options));
+    const auto number = nodeNumber(server->nodePath_);
+    if (!number) return fail(number.error());
+    server->minor_ = *number;
+    auto listener = bindListener(path);
+    if (!listener) return fail(listener.error());
+    if (auto started = server->start(std::move(*listener)); !started) return fail(started.error());
+    return server;
+}
+
+Result<> Server::start(UniqueFd listener) {
+    struct stat status {};
+    if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
+    listener_ = std::move(listener);
+    auto watch = loop_.watch(listener_.get(), EventLoop::Readable, [this](uint32_t) { accept(); });
+    if (!watch) return fail(watch.error());
+    watch_ = std::move(*watch);
+    return {};
+}
+
+Server::~Server() {
+    watch_ = {};
+    retry_ = {};
+    // Connections first: their clients learn that the daemon is gone, not that a call failed.
+    connections_.clear();
+    for (auto& [id, session] : sessions_) session->close();
+    struct stat status {};
+    if (inode_ != 0 && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
+}
+
+proto::HelloBody Server::hello() const {
+    proto::HelloBody body{};
+    body.version = proto::kProtocolVersion;
+    body.followCount = static_cast<uint32_t>(followEntries_.size());
+    body.daemon = daemon_;
+    body.major = kVideoMajor;
+    body.minor = minor_;
+    nodePath_.copy(body.nodePath, sizeof body.nodePath - 1);
+    card_.copy(body.card, sizeof body.card - 1);
+    return body;
+}
+
+void Server::accept() {
+    // A few at a time, so that a flood of connections does not keep the others waiting.
+    for (int i = 0; i < 16; ++i) {
+        UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (!fd) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                log::error("{}: cannot accept a client: {}; raise the limit of open files (ulimit -n) or close clients", path_,
+                           std::strerror(errno));
+                // The client still knocks: do not spin on it.
+                watch_.setEvents(0);
+                retry_ = loop_.timer(std::chrono::milliseconds(100), std::chrono::milliseconds(0),
+                                     [this] { watch_.setEvents(EventLoop::Readable); });
+            }
+            return;
+        }
+        ucred peer{};
+        socklen_t length = sizeof peer;
+        if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
+        auto connection = std::make_shared<Connection>(*this, std::move(fd), peer.pid, peer.uid);
+        if (auto started = connection->start(loop_); !started) {
+            log::error("{}: cannot watch a client's connection: {}", path_, std::strerror(started.error().value));
+            continue;
+        }
+        connections_.insert(std::move(connection));
+    }
+}
+
+Result<Session::Made> Server::openSession(uid_t owner, std::string client) {
+    auto file = backend_.open(std::move(client));
+    if (!file) return fail(file.error());
+    const uint64_t id = randomId();
+    auto made = Session::make(loop_, daemon_, id, owner, std::move(*file));
+    if (!made) return made;
+    const auto hangUp = [this, id] {
+        loop_.post([this, id, life = std::weak_ptr(life_)] {
+            if (!life.expired()) endSession(id);
+        });
+    };
+    if (auto watched = made->session->onHangUp(hangUp); !watched) return fail(watched.error());
+    sessions_.emplace(id, made->session);
+    return made;
+}
+
+std::shared_ptr<Session> Server::find(uint64_t session) const {
+    const auto found = sessions_.find(session);
+    return found == sessions_.end() ? nullptr : found->second;
+}
+
+void Server::endSession(uint64_t id) {
+    const auto found = sessions_.find(id);
+    if (found == sessions_.end()) return;
+    const auto session = std::move(found->second);
+    sessions_.erase(found);
+    session->close();
+    log::debug("session {:016x}: closed", id);
+    keepPriority(session->takePriority());
+    if (sessions_.empty() && onIdle_) onIdle_();
+}
+
+void Server::keepPriority(UniqueFd fd) {
+    if (!fd) return;
+    const int key = fd.get();
+    auto watch = loop_.watch(key, EventLoop::HangUp, [this, key](uint32_t) { leftovers_.erase(key); });
+    if (watch) leftovers_.emplace(key, Leftover{std::move(fd), std::move(*watch)});
+}
+
+void Server::complain(const std::string& line) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - complaintsSince_ > kComplaintPeriod) {
+        if (complaints_ > kMaxComplaints) log::warn("{}: {} more clients did such things", path_, complaints_ - kMaxComplaints);
+        complaintsSince_ = now;
+        complaints_ = 0;
+    }
+    if (++complaints_ <= kMaxComplaints) log::warn("{}", line);
+}
+
+void Server::forget(const std::shared_ptr<Connection>& connection) {
+    loop_.post([this, connection, life = std::weak_ptr(life_)] {
+        if (!life.expired()) connections_.erase(connection);
+    });
+}
+
+}  // namespace socket
+
+Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
+                                                   const SocketOptions& options) {
+    socket::Backend backend{
+        .open = [&node](std::string client) { return node.open(std::move(client)); },
+        .follows = ioctl::Node::follows(),
+    };
+    auto server = socket::Server::listen(loop, std::move(backend), path, options);
+    if (!server) return fail(server.error());
+    return std::unique_ptr<SocketServer>(std::move(*server));
+}
+
+}  // namespace daedalus::transport

@@ -1,0 +1,95 @@
+// The socket transport's server: connections and sessions.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "daedalus/base/event_loop.h"
+#include "daedalus/ioctl/node.h"
+#include "daedalus/transport/socket.h"
+#include "proto/wire.h"
+#include "src/transport/socket/decode.h"
+#include "src/transport/socket/session.h"
+
+namespace daedalus::transport::socket {
+
+class Connection;
+
+/// The node, as far as this transport needs it; tests put their own here.
+struct Backend {
+    std::function<Result<std::unique_ptr<ioctl::File>>(std::string client)> open;
+    std::vector<std::pair<uint32_t, proto::Follow>> follows;
+};
+
+/// Owns the listening socket, the connections and the sessions. Loop thread.
+class Server final : public SocketServer {
+public:
+    /// As listenSocket().
+    [[nodiscard]] static Result<std::unique_ptr<Server>> listen(EventLoop& loop, Backend backend, const std::string& path,
+                                                                const SocketOptions& options);
+    ~Server() override;
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    size_t sessions() const override { return sessions_.size(); }
+    void onIdle(std::function<void()> callback) override { onIdle_ = std::move(callback); }
+    const std::string& nodePath() const override { return nodePath_; }
+
+    // For connections.
+    [[nodiscard]] const Follows& follows() const { return follows_; }
+    [[nodiscard]] proto::HelloBody hello() const;
+    [[nodiscard]] std::span<const proto::FollowEntry> followEntries() const { return followEntries_; }
+    [[nodiscard]] Result<Session::Made> openSession(uid_t owner, std::string client);
+    [[nodiscard]] std::shared_ptr<Session> find(uint64_t session) const;
+    /// Warns of what a client did wrong; only a few such lines in a while, so that a client cannot flood the log.
+    void complain(const std::string& line);
+    /// Forgets a connection once the call stack is clean.
+    void forget(const std::shared_ptr<Connection>& connection);
+
+private:
+    Server(EventLoop& loop, Backend backend, std::string path, const SocketOptions& options);
+    Result<> start(UniqueFd listener);
+    void accept();
+    void endSession(uint64_t id);
+    void keepPriority(UniqueFd fd);
+
+    EventLoop& loop_;
+    Backend backend_;
+    std::string path_;
+    std::string nodePath_;
+    std::string card_;
+    uint64_t daemon_ = 0;
+    uint32_t minor_ = 0;
+    Follows follows_;
+    std::vector<proto::FollowEntry> followEntries_;
+    std::function<void()> onIdle_;
+    ino_t inode_ = 0;
+    UniqueFd listener_;
+    std::unordered_map<uint64_t, std::shared_ptr<Session>> sessions_;
+    std::unordered_set<std::shared_ptr<Connection>> connections_;
+    /// Our sides of priority sockets that outlive their sessions.
+    struct Leftover {
+        UniqueFd fd;
+        EventLoop::Registration watch;
+    };
+    std::unordered_map<int, Leftover> leftovers_;
+    std::chrono::steady_clock::time_point complaintsSince_;
+    unsigned complaints_ = 0;
+    /// Expires with this object: guards what was posted.
+    std::shared_ptr<int> life_ = std::make_shared<int>(0);
+    EventLoop::Registration retry_;
+    EventLoop::Registration watch_;
+};
+
+/// Minor numbers follow the node's number: 81:N.
+[[nodiscard]] Result<uint32_t> nodeNumber(const std::string& nodePath);
+/// Binds and listens on `path` as listenSocket() promises.
+[[nodiscard]] Result<UniqueFd> bindListener(const std::string& path);
+
+}  // namespace daedalus::transport::socket

@@ -1,0 +1,197 @@
+#include "src/transport/socket/session.h"
+
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <cinttypes>
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
+
+#include "daedalus/base/log.h"
+#include "proto/wire.h"
+
+namespace daedalus::transport::socket {
+namespace {
+
+constexpr uint32_t kInMask = POLLIN | POLLRDNORM | POLLERR;
+constexpr uint32_t kOutMask = POLLOUT | POLLWRNORM | POLLERR;
+/// Longer than any living client takes from a reply to the byte that it was told to eat.
+constexpr std::chrono::seconds kEatingTime{1};
+
+Result<std::pair<UniqueFd, UniqueFd>> makePair() {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return fail(errno);
+    return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+Result<> bindName(int fd, uint64_t daemon, uint64_t id) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    ::snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "%s%016" PRIx64 ":%016" PRIx64, proto::kFileNamePrefix, daemon, id);
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + proto::kFileNameLength);
+    if (::bind(fd, reinterpret_cast<const sockaddr*>(&name), length) != 0) return fail(errno);
+    return {};
+}
+
+}  // namespace
+
+Session::Session(EventLoop& loop, uint64_t id, uid_t owner, std::unique_ptr<ioctl::File> file, UniqueFd end)
+    : loop_(loop), id_(id), owner_(owner), end_(std::move(end)), file_(std::move(file)) {}
+
+Session::~Session() = default;
+
+Result<Session::Made> Session::make(EventLoop& loop, uint64_t daemon, uint64_t id, uid_t owner,
+                                    std::unique_ptr<ioctl::File> file) {
+    auto ends = makePair();
+    if (!ends) return fail(ends.error());
+    auto& [ours, theirs] = *ends;
+    if (auto bound = bindName(theirs.get(), daemon, id); !bound) return fail(bound.error());
+    // The kernel raises this to its minimum, where one filler is enough to make the end unwritable.
+    const int smallest = 1;
+    if (::setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) != 0) return fail(errno);
+
+    const std::shared_ptr<Session> session(new Session(loop, id, owner, std::move(file), std::move(ours)));
+    session->update();
+    if (!session->wantOut_) {
+        // Here the client's end is still ours, so that nobody needs to be asked.
+        const std::array<char, proto::kFillerBytes> filler{};
+        if (::send(theirs.get(), filler.data(), filler.size(), MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+            session->fillersAsked_ = filler.size();
+        }
+    }
+    session->file_->onReadiness([raw = session.get()] { raw->update(); });
+    return Made{session, std::move(theirs)};
+}
+
+Result<> Session::onHangUp(std::function<void()> callback) {
+    onHangUp_ = std::move(callback);
+    auto watch = loop_.watch(end_.get(), EventLoop::HangUp, [this](uint32_t events) {
+        if ((events & EventLoop::HangUp) != 0) {
+            watch_ = {};
+            onHangUp_();
+        } else {
+            drainFillers();
+        }
+    });
+    if (!watch) return fail(watch.error());
+    watch_ = std::move(*watch);
+    return {};
+}
+
+bool Session::hungUp() const {
+    pollfd entry{end_.get(), POLLRDHUP, 0};
+    return ::poll(&entry, 1, 0) > 0;
+}
+
+void Session::close() {
+    if (!file_) return;
+    watch_ = {};
+    file_->onReadiness([] {});
+    file_.reset();
+    updatePriority(false);
+}
+
+void Session::update() {
+    const uint32_t readiness = file_->readiness();
+    // An event is told before the buffer that it announces, so that a client which wakes in between sees it.
+    updatePriority((readiness & POLLPRI) != 0);
+    wantIn_ = (readiness & kInMask) != 0;
+    if (wantIn_ && !showsIn_) {
+        const char byte = (readiness & POLLERR) != 0 ? proto::kErrorByte : proto::kReadyByte;
+        showsIn_ = ::send(end_.get(), &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+    }
+    const bool wantOut = (readiness & kOutMask) != 0;
+    if (wantOut != wantOut_) {
+        wantOut_ = wantOut;
+        if (wantOut) {
+            drainFillers();
+        } else {
+            watchFillers();
+        }
+    }
+}
+
+void Session::drainFillers() {
+    if (fillersAsked_ == 0) return;
+    std::array<char, 4 * proto::kFillerBytes> sink;
+    ssize_t taken = 0;
+    while ((taken = ::recv(end_.get(), sink.data(), sink.size(), MSG_DONTWAIT)) > 0) {
+        fillersAsked_ -= std::min(fillersAsked_, static_cast<size_t>(taken));
+    }
+    watchFillers();
+}
+
+// A filler that a client was asked for may come when the end shall be writable again already: it must not stay then.
+void Session::watchFillers() {
+    if (watch_) watch_.setEvents(wantOut_ && fillersAsked_ > 0 ? EventLoop::HangUp | EventLoop::Readable : EventLoop::HangUp);
+}
+
+void Session::eatSent() {
+    ++eatsUnderWay_;
+    lastEat_ = std::chrono::steady_clock::now();
+}
+
+uint32_t Session::takeReplyFlags(bool verify) {
+    uint32_t flags = 0;
+    if (!wantIn_) {
+        // A byte that nobody is about to eat was left by a client that died. A client that is idle since has eaten long ago.
+        int unread = 0;
+        const bool left = verify && !showsIn_ && ::ioctl(end_.get(), SIOCOUTQ, &unread) == 0 && unread > 0 &&
+                          (eatsUnderWay_ == 0 || std::chrono::steady_clock::now() - lastEat_ > kEatingTime);
+        if (showsIn_ || left) flags |= proto::kReplyEat;
+        showsIn_ = false;
+    }
+    if (!wantOut_) {
+        // A filler too many does no harm.
+        int waiting = 0;
+        const bool lost = verify && fillersAsked_ > 0 && ::ioctl(end_.get(), FIONREAD, &waiting) == 0 && waiting == 0;
+        if (fillersAsked_ == 0 || lost) {
+            flags |= proto::kReplyFill;
+            fillersAsked_ += proto::kFillerBytes;
+        }
+    }
+    return flags;
+}
+
+Result<int> Session::priorityFd() {
+    if (!priorityTheirs_) {
+        auto ends = makePair();
+        if (!ends) return fail(ends.error());
+        priorityOurs_ = std::move(ends->first);
+        priorityTheirs_ = std::move(ends->second);
+        updatePriority((file_->readiness() & POLLPRI) != 0);
+    }
+    return priorityTheirs_.get();
+}
+
+void Session::updatePriority(bool wanted) {
+    if (!priorityTheirs_ || wanted == showsPriority_) return;
+    if (wanted) {
+        showsPriority_ = ::send(priorityOurs_.get(), "", 1, MSG_OOB | MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+        if (!showsPriority_) {
+            log::error(
+                "session {:016x}: poll() cannot report POLLPRI, since this kernel has no out-of-band bytes on unix "
+                "sockets ({}); use Linux 5.15 or newer with CONFIG_AF_UNIX_OOB",
+                id_, std::strerror(errno));
+        }
+        return;
+    }
+    std::array<char, 16> sink;
+    std::ignore = ::recv(priorityTheirs_.get(), sink.data(), 1, MSG_OOB | MSG_DONTWAIT);
+    // Some kernels leave an empty marker behind, which the next plain read takes away.
+    std::ignore = ::recv(priorityTheirs_.get(), sink.data(), sink.size(), MSG_DONTWAIT);
+    showsPriority_ = false;
+}
+
+UniqueFd Session::takePriority() {
+    priorityTheirs_.reset();
+    return std::move(priorityOurs_);
+}
+
+}  // namespace daedalus::transport::socket
