@@ -1,0 +1,153 @@
+// Interposed system calls on descriptors.
+#include <fcntl.h>
+#include <linux/dma-buf.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
+
+#include "src/preload/file.h"
+#include "src/preload/next.h"
+#include "src/preload/paths.h"
+#include "src/preload/process.h"
+#include "src/preload/real.h"
+#include "src/preload/sessions.h"
+
+using namespace daedalus::preload;
+
+namespace {
+
+/// A descriptor that EXPBUF gave out, where the host has no real dma-bufs: a memfd of the daemon.
+bool isOurMemfd(int fd) {
+    const int seals = ::fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & F_SEAL_SHRINK) == 0) return false;
+    char link[32];
+    char target[32];
+    ::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t length = realReadlink(link, target, sizeof target);
+    return length > 15 && std::memcmp(target, "/memfd:daedalus", 15) == 0;
+}
+
+bool isDmabufCall(uint32_t cmd) { return _IOC_TYPE(cmd) == DMA_BUF_BASE && _IOC_NR(cmd) <= 1; }
+
+/// Calls that a socket answers and a video node does not.
+bool isSocketCall(uint32_t cmd) { return cmd == FIONREAD || cmd == TIOCOUTQ || _IOC_TYPE(cmd) == 0x89; }
+
+int callIoctl(int fd, unsigned long cmd, void* argument) {
+    const auto cmd32 = static_cast<uint32_t>(cmd);
+    uint64_t session = 0;
+    if (_IOC_TYPE(cmd32) == 'V' && findSession(fd, session)) return ioctlFile(fd, session, cmd32, argument);
+    if (isSocketCall(cmd32) && isOurFile(fd, session)) return errno = ENOTTY, -1;
+    const int before = errno;
+    const int result = realIoctl(fd, cmd, argument);
+    if (result >= 0 || errno != ENOTTY || !isDmabufCall(cmd32) || socketPath() == nullptr || !isOurMemfd(fd)) return result;
+    // Memory of the same host needs no cache maintenance, and a memfd has no name to set.
+    errno = before;
+    return 0;
+}
+
+void* callMmap(void* address, size_t length, int protection, int flags, int fd, int64_t offset) {
+    const int before = errno;
+    void* const result = realMmap(address, length, protection, flags, fd, offset);
+    uint64_t session = 0;
+    if (result != MAP_FAILED || (flags & MAP_ANONYMOUS) != 0 || (errno != ENODEV && errno != EACCES)) return result;
+    const int error = errno;
+    if (!findSession(fd, session)) return errno = error, result;
+    errno = before;
+    return mmapFile(fd, session, address, length, protection, flags, offset);
+}
+
+bool refusesTransfer(int fd) {
+    uint64_t session = 0;
+    if (!isOurFile(fd, session)) return false;
+    errno = EINVAL;
+    return true;
+}
+
+}  // namespace
+
+DAEDALUS_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
+    va_list arguments;
+    va_start(arguments, request);
+    void* const argument = va_arg(arguments, void*);
+    va_end(arguments);
+    return callIoctl(fd, request, argument);
+}
+
+DAEDALUS_EXPORT void* mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset) noexcept {
+    return callMmap(address, length, protection, flags, fd, offset);
+}
+
+DAEDALUS_EXPORT void* mmap64(void* address, size_t length, int protection, int flags, int fd, off64_t offset) noexcept {
+    return callMmap(address, length, protection, flags, fd, offset);
+}
+
+DAEDALUS_EXPORT ssize_t read(int fd, void* buffer, size_t size) {
+    return refusesTransfer(fd) ? -1 : DAEDALUS_NEXT(read)(fd, buffer, size);
+}
+
+DAEDALUS_EXPORT ssize_t write(int fd, const void* buffer, size_t size) {
+    return refusesTransfer(fd) ? -1 : DAEDALUS_NEXT(write)(fd, buffer, size);
+}
+
+DAEDALUS_EXPORT ssize_t readv(int fd, const iovec* parts, int count) {
+    return refusesTransfer(fd) ? -1 : DAEDALUS_NEXT(readv)(fd, parts, count);
+}
+
+DAEDALUS_EXPORT ssize_t writev(int fd, const iovec* parts, int count) {
+    return refusesTransfer(fd) ? -1 : DAEDALUS_NEXT(writev)(fd, parts, count);
+}
+
+DAEDALUS_EXPORT ssize_t __read_chk(int fd, void* buffer, size_t size, size_t room);
+DAEDALUS_EXPORT ssize_t __read_chk(int fd, void* buffer, size_t size, size_t room) {
+    return refusesTransfer(fd) ? -1 : DAEDALUS_NEXT(__read_chk)(fd, buffer, size, room);
+}
+
+DAEDALUS_EXPORT int close(int fd) {
+    uint64_t session = 0;
+    const bool ours = haveSessions() && isOurFile(fd, session);
+    const int result = realClose(fd);
+    if (ours) sweepSessions();
+    return result;
+}
+
+DAEDALUS_EXPORT long syscall(long number, ...) noexcept {
+    va_list arguments;
+    va_start(arguments, number);
+    long a[6];
+    for (long& argument : a) argument = va_arg(arguments, long);
+    va_end(arguments);
+    const auto text = [&](int i) { return reinterpret_cast<const char*>(a[i]); };
+    int fd = -1;
+    switch (number) {
+        case SYS_ioctl:
+            return callIoctl(static_cast<int>(a[0]), static_cast<unsigned long>(a[1]), reinterpret_cast<void*>(a[2]));
+#ifdef SYS_open
+        case SYS_open:
+            if (openPath(AT_FDCWD, text(0), static_cast<int>(a[1]), fd)) return fd;
+            break;
+#endif
+        case SYS_openat:
+            if (openPath(static_cast<int>(a[0]), text(1), static_cast<int>(a[2]), fd)) return fd;
+            break;
+#ifdef SYS_mmap
+        case SYS_mmap:
+            return reinterpret_cast<long>(callMmap(reinterpret_cast<void*>(a[0]), static_cast<size_t>(a[1]),
+                                                   static_cast<int>(a[2]), static_cast<int>(a[3]), static_cast<int>(a[4]),
+                                                   a[5]));
+#endif
+        case SYS_read:
+        case SYS_write:
+            if (refusesTransfer(static_cast<int>(a[0]))) return -1;
+            break;
+        default:
+            break;
+    }
+    return realSyscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}

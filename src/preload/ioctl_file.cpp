@@ -1,0 +1,344 @@
+// An ioctl on a file of ours: gathers what its pointers lead to, asks the daemon, and puts the answer back.
+#include <fcntl.h>
+#include <linux/videodev2.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "proto/follow.h"
+#include "src/preload/client_memory.h"
+#include "src/preload/file.h"
+#include "src/preload/planes.h"
+#include "src/preload/process.h"
+#include "src/preload/real.h"
+
+namespace daedalus::preload {
+namespace {
+
+/// Nested arrays that travel in the message itself.
+constexpr size_t kInlineNested = 8;
+/// No argument that is followed is larger.
+constexpr size_t kMaxFollowed = 256;
+
+/// Memory for one call: on the stack if it is small.
+class Scratch {
+public:
+    Scratch() = default;
+    ~Scratch() {
+        if (mapped_ != nullptr) ::munmap(mapped_, size_);
+    }
+    Scratch(const Scratch&) = delete;
+    Scratch& operator=(const Scratch&) = delete;
+
+    /// `size` bytes, or nullptr. Once.
+    void* get(size_t size) {
+        if (size <= sizeof small_) return small_;
+        void* const memory = realMmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) return nullptr;
+        mapped_ = memory;
+        size_ = size;
+        return memory;
+    }
+
+private:
+    alignas(16) unsigned char small_[1024];
+    void* mapped_ = nullptr;
+    size_t size_ = 0;
+};
+
+/// One ioctl under way. Its methods return 0 or an errno.
+class IoctlCall {
+public:
+    IoctlCall(int fd, uint64_t session, uint32_t cmd, void* argument)
+        : fd_(fd), session_(session), address_(reinterpret_cast<uint64_t>(argument)), size_(_IOC_SIZE(cmd)) {
+        exchange_.request.kind = proto::Kind::Ioctl;
+        exchange_.request.cmd = cmd;
+        exchange_.interruptible = true;
+        writes_ = (_IOC_DIR(cmd) & _IOC_WRITE) != 0 && size_ > 0;
+        reads_ = (_IOC_DIR(cmd) & _IOC_READ) != 0 && size_ > 0;
+        if ((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) exchange_.request.flags |= proto::kRequestNonblocking;
+    }
+
+    int run(const proto::FollowEntry* follow) {
+        if (follow == nullptr || !writes_ || size_ > kMaxFollowed) return runFlat();
+        return runFollowed(*follow);
+    }
+
+private:
+    int runFlat() {
+        const iovec argument{reinterpret_cast<void*>(address_), size_};
+        exchange_.in = &argument;
+        exchange_.inCount = reads_ ? 1 : 0;
+        if (!writes_) return finish(exchangeFor(fd_, session_, exchange_));
+        exchange_.out = &argument;
+        exchange_.outCount = 1;
+        exchange_.request.argumentBytes = static_cast<uint32_t>(size_);
+        exchange_.request.bodyBytes = static_cast<uint32_t>(size_);
+        if (size_ > proto::kMaxInlineBytes) return runLarge(&argument, 1);
+        return finish(exchangeFor(fd_, session_, exchange_));
+    }
+
+    int runFollowed(const proto::FollowEntry& entry) {
+        alignas(16) unsigned char argument[kMaxFollowed];
+        if (!copyIn(argument, address_, size_)) return faulted();
+        const auto follow = static_cast<proto::Follow>(entry.follow);
+        proto::NestedRef first;
+        // What is wrong with the counts is the daemon's to say.
+        const bool any = proto::followArgument(follow, argument, size_, &first) == 1;
+        const uint64_t firstAddress = any ? pointerAt(argument, first.offset) : 0;
+        Scratch firstMemory;
+        void* const firstBytes = any ? firstMemory.get(first.length) : nullptr;
+        if (any && firstBytes == nullptr) return ENOMEM;
+        if (any && !copyIn(firstBytes, firstAddress, first.length)) return faulted();
+
+        exchange_.request.argumentBytes = static_cast<uint32_t>(size_);
+        if (any && follow == proto::Follow::ExtControls) {
+            Scratch refMemory;
+            const size_t most = first.length / sizeof(v4l2_ext_control);
+            auto* const refs = static_cast<proto::NestedRef*>(refMemory.get(most * sizeof(proto::NestedRef)));
+            if (refs == nullptr) return ENOMEM;
+            const size_t found = proto::followNested(follow, firstBytes, first.length, refs, most);
+            if (found > 0) return runDeep(argument, first, firstBytes, firstAddress, refs, found);
+        }
+        const auto role = static_cast<proto::MemoryRole>(entry.role);
+        v4l2_buffer buffer{};
+        const bool planar = any && follow == proto::Follow::Planes && size_ == sizeof buffer;
+        if (planar) std::memcpy(&buffer, argument, sizeof buffer);
+        const bool own = planar && (buffer.memory == V4L2_MEMORY_USERPTR || buffer.memory == V4L2_MEMORY_DMABUF);
+        auto* const planes = static_cast<v4l2_plane*>(firstBytes);
+        if (own && role == proto::MemoryRole::Give) return give(argument, first, buffer, planes, firstAddress);
+        const int error = runShallow(argument, any ? &first : nullptr, firstBytes, firstAddress, nullptr);
+        if (error == 0 && own && role == proto::MemoryRole::Take && buffer.memory == V4L2_MEMORY_USERPTR) {
+            return take(firstAddress, first.length);
+        }
+        return error;
+    }
+
+    /// The argument and at most one nested array.
+    int runShallow(void* argument, const proto::NestedRef* first, void* bytes, uint64_t bytesAddress,
+                   const GivenPlanes* given) {
+        proto::NestedHeader header{};
+        iovec out[4] = {{argument, size_}};
+        iovec in[2] = {{reinterpret_cast<void*>(address_), size_}};
+        size_t outCount = 1;
+        size_t inCount = 1;
+        exchange_.request.nestedCount = first != nullptr ? 1 : 0;
+        if (first != nullptr) {
+            header = {first->parent, first->offset, first->length};
+            out[outCount++] = {&header, sizeof header};
+            out[outCount++] = {bytes, first->length};
+            in[inCount++] = {reinterpret_cast<void*>(bytesAddress), first->length};
+        }
+        exchange_.request.planeCount = 0;
+        exchange_.sendFdCount = 0;
+        if (given != nullptr) {
+            exchange_.request.planeCount = given->count();
+            out[outCount++] = {const_cast<proto::PlaneMemory*>(given->headers()), given->count() * sizeof(proto::PlaneMemory)};
+            exchange_.sendFds = given->fds();
+            exchange_.sendFdCount = given->fdCount();
+        }
+        exchange_.out = out;
+        exchange_.outCount = outCount;
+        exchange_.in = in;
+        exchange_.inCount = reads_ ? inCount : 0;
+        exchange_.request.bodyBytes = static_cast<uint32_t>(total(out, outCount));
+        if (exchange_.request.bodyBytes > proto::kMaxInlineBytes) {
+            if (given != nullptr) return ENOMEM;
+            return runLarge(in, inCount);
+        }
+        return finish(exchangeFor(fd_, session_, exchange_));
+    }
+
+    int give(void* argument, const proto::NestedRef& first, const v4l2_buffer& buffer, v4l2_plane* planes,
+             uint64_t planesAddress) {
+        GivenPlanes given;
+        given.collect(session_, buffer, planes, false);
+        int error = runShallow(argument, &first, planes, planesAddress, &given);
+        if ((exchange_.reply.flags & proto::kReplyNeedMemory) != 0) {
+            given.collect(session_, buffer, planes, true);
+            error = runShallow(argument, &first, planes, planesAddress, &given);
+        }
+        if (error == 0) given.commit(session_, buffer);
+        return error;
+    }
+
+    /// After DQBUF of a USERPTR buffer.
+    int take(uint64_t planesAddress, size_t planesLength) {
+        v4l2_buffer buffer;
+        v4l2_plane planes[kMaxPlanes];
+        if (planesLength > sizeof planes) return 0;
+        if (!copyIn(&buffer, address_, sizeof buffer) || !copyIn(planes, planesAddress, planesLength)) return EFAULT;
+        if (buffer.length * sizeof planes[0] > planesLength) return 0;
+        return takePlanes(session_, buffer, planes) ? 0 : EFAULT;
+    }
+
+    /// Controls with payloads: all that can be read goes along.
+    int runDeep(void* argument, const proto::NestedRef& first, void* firstBytes, uint64_t firstAddress,
+                const proto::NestedRef* refs, size_t count) {
+        size_t payloads = 0;
+        for (size_t i = 0; i < count; ++i) {
+            if (refs[i].length > proto::kMaxNestedBytes) return ENOMEM;
+            payloads += refs[i].length;
+        }
+        if (payloads > proto::kMaxBodyBytes / 2) return ENOMEM;
+        Scratch headerMemory;
+        Scratch payloadMemory;
+        Scratch pieceMemory;
+        auto* const headers = static_cast<proto::NestedHeader*>(headerMemory.get((count + 1) * sizeof(proto::NestedHeader)));
+        auto* const payload = static_cast<unsigned char*>(payloadMemory.get(payloads));
+        auto* const in = static_cast<iovec*>(pieceMemory.get((count + 2) * sizeof(iovec)));
+        if (headers == nullptr || payload == nullptr || in == nullptr) return ENOMEM;
+        headers[0] = {first.parent, first.offset, first.length};
+        in[0] = {reinterpret_cast<void*>(address_), size_};
+        in[1] = {reinterpret_cast<void*>(firstAddress), first.length};
+        size_t nested = 1;
+        size_t used = 0;
+        for (size_t i = 0; i < count; ++i) {
+            const uint64_t from = pointerAt(firstBytes, refs[i].offset);
+            // A plain control with a stray size has a value where its pointer would be: left out, and not missed.
+            if (!copyIn(payload + used, from, refs[i].length)) continue;
+            headers[nested] = {refs[i].parent, refs[i].offset, refs[i].length};
+            in[nested + 1] = {reinterpret_cast<void*>(from), refs[i].length};
+            used += refs[i].length;
+            ++nested;
+        }
+        const iovec out[4] = {
+            {argument, size_}, {headers, nested * sizeof *headers}, {firstBytes, first.length}, {payload, used}};
+        exchange_.request.nestedCount = static_cast<uint32_t>(nested);
+        exchange_.request.bodyBytes = static_cast<uint32_t>(total(out, 4));
+        exchange_.out = out;
+        exchange_.outCount = 4;
+        exchange_.in = in;
+        exchange_.inCount = reads_ ? nested + 1 : 0;
+        if (exchange_.request.bodyBytes > proto::kMaxInlineBytes || nested > kInlineNested) return runLarge(in, nested + 1);
+        return finish(exchangeFor(fd_, session_, exchange_));
+    }
+
+    /// The body by memfd, both ways.
+    int runLarge(const iovec* in, size_t inCount) {
+        const int memfd = ::memfd_create("daedalus-call", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        if (memfd < 0) return ENOMEM;
+        off_t at = 0;
+        int error = 0;
+        for (size_t i = 0; i < exchange_.outCount && error == 0; ++i) {
+            const ssize_t put = ::pwrite(memfd, exchange_.out[i].iov_base, exchange_.out[i].iov_len, at);
+            if (put < 0) {
+                error = errno;
+            } else if (static_cast<size_t>(put) != exchange_.out[i].iov_len) {
+                error = EFAULT;
+            }
+            at += put;
+        }
+        if (error == EFAULT) {
+            realClose(memfd);
+            return faulted();
+        }
+        if (error == 0) {
+            exchange_.request.flags |= proto::kRequestLarge;
+            exchange_.outCount = 0;
+            exchange_.inCount = 0;
+            exchange_.sendFds = &memfd;
+            exchange_.sendFdCount = 1;
+            error = finish(exchangeFor(fd_, session_, exchange_));
+            at = 0;
+            const bool back = reads_ && (exchange_.reply.flags & proto::kReplyCopyBack) != 0;
+            for (size_t i = 0; back && i < inCount; ++i) {
+                const ssize_t got = ::pread(memfd, in[i].iov_base, in[i].iov_len, at);
+                if (got != static_cast<ssize_t>(in[i].iov_len)) {
+                    error = EFAULT;
+                    break;
+                }
+                at += got;
+            }
+        }
+        realClose(memfd);
+        return error;
+    }
+
+    /// The argument is bad: the daemon still says whether it knows the call at all.
+    int faulted() {
+        exchange_.request.flags = (exchange_.request.flags | proto::kRequestFaulted) & ~proto::kRequestLarge;
+        exchange_.request.argumentBytes = 0;
+        exchange_.request.nestedCount = 0;
+        exchange_.request.planeCount = 0;
+        exchange_.request.bodyBytes = 0;
+        exchange_.outCount = 0;
+        exchange_.inCount = 0;
+        exchange_.sendFdCount = 0;
+        return finish(exchangeFor(fd_, session_, exchange_));
+    }
+
+    int finish(Outcome outcome) {
+        switch (outcome) {
+            case Outcome::Answered:
+                return installFds();
+            case Outcome::CannotRead:
+                return faulted();
+            case Outcome::CannotWrite:
+                return EFAULT;
+            case Outcome::BadFd:
+                return EINVAL;
+            case Outcome::Gone:
+                break;
+        }
+        return ENODEV;
+    }
+
+    /// Writes the numbers of the descriptors that came where the argument wants them.
+    int installFds() {
+        int error = exchange_.reply.error;
+        if (error == 0 && exchange_.fdCount < exchange_.reply.fdCount) error = EMFILE;
+        for (size_t i = 0; i < exchange_.fdCount; ++i) {
+            const auto& place = exchange_.reply.fds[i];
+            const int number = exchange_.fds[i];
+            const bool good =
+                error == 0 && place.offset + sizeof number <= size_ && copyOut(address_ + place.offset, &number, sizeof number);
+            if (!good) {
+                if (error == 0) error = EFAULT;
+                realClose(number);
+            } else if ((place.flags & O_CLOEXEC) == 0) {
+                ::fcntl(number, F_SETFD, 0);
+            }
+        }
+        exchange_.fdCount = 0;
+        return error;
+    }
+
+    static uint64_t pointerAt(const void* bytes, uint32_t offset) {
+        void* pointer = nullptr;
+        std::memcpy(&pointer, static_cast<const char*>(bytes) + offset, sizeof pointer);
+        return reinterpret_cast<uint64_t>(pointer);
+    }
+
+    static size_t total(const iovec* pieces, size_t count) {
+        size_t bytes = 0;
+        for (size_t i = 0; i < count; ++i) bytes += pieces[i].iov_len;
+        return bytes;
+    }
+
+    int fd_;
+    uint64_t session_;
+    uint64_t address_;
+    size_t size_;
+    bool writes_;
+    bool reads_;
+    Exchange exchange_;
+};
+
+}  // namespace
+
+int ioctlFile(int fd, uint64_t session, uint32_t cmd, void* argument) {
+    const int before = errno;
+    int error = ENODEV;
+    if (node() != nullptr) {
+        IoctlCall call(fd, session, cmd, argument);
+        error = call.run(findFollow(cmd));
+    }
+    errno = error != 0 ? error : before;
+    return error != 0 ? -1 : 0;
+}
+
+}  // namespace daedalus::preload

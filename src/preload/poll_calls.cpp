@@ -1,0 +1,132 @@
+// Interposed poll() and select() families. A process without a file of ours goes straight on; so does every wait in which no
+// file of ours takes part.
+#include <poll.h>
+#include <sys/select.h>
+#include <time.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "src/preload/file.h"
+#include "src/preload/next.h"
+#include "src/preload/process.h"
+#include "src/preload/readiness.h"
+
+using namespace daedalus::preload;
+
+namespace {
+
+/// True if the wait needs us from its start, or its result does.
+bool concernsUs(const pollfd* fds, nfds_t count) {
+    if (!usesNode.load(std::memory_order_relaxed) || fds == nullptr) return false;
+    uint64_t session = 0;
+    for (nfds_t i = 0; i < count; ++i) {
+        if (isOurFile(fds[i].fd, session)) return true;
+    }
+    return false;
+}
+
+int callPpoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
+    return concernsUs(fds, count) ? pollFiles(fds, count, timeout, mask, true)
+                                  : DAEDALUS_NEXT(ppoll)(fds, count, timeout, mask);
+}
+
+int callPoll(pollfd* fds, nfds_t count, int timeoutMs) {
+    if (!concernsUs(fds, count)) return DAEDALUS_NEXT(poll)(fds, count, timeoutMs);
+    const timespec timeout = Deadline::fromMs(timeoutMs);
+    return pollFiles(fds, count, timeoutMs < 0 ? nullptr : &timeout, nullptr, true);
+}
+
+/// True if one of the descriptors whose exceptions are waited for is ours.
+bool hasOurException(int count, const fd_set* exceptions) {
+    if (!usesNode.load(std::memory_order_relaxed) || exceptions == nullptr || count > FD_SETSIZE) return false;
+    uint64_t session = 0;
+    for (int fd = 0; fd < count; ++fd) {
+        if (FD_ISSET(fd, exceptions) && isOurFile(fd, session)) return true;
+    }
+    return false;
+}
+
+constexpr short kReadBits = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
+constexpr short kWriteBits = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
+
+/// select() by way of poll(), since POLLPRI needs a second descriptor. Native IN and OUT are just what select() shows for an
+/// error, so nothing is labelled.
+int selectByPoll(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, const timespec* timeout, const sigset_t* mask) {
+    pollfd entries[FD_SETSIZE];
+    nfds_t used = 0;
+    for (int fd = 0; fd < count; ++fd) {
+        short events = 0;
+        if (reads != nullptr && FD_ISSET(fd, reads)) events |= POLLIN | POLLRDNORM | POLLRDBAND;
+        if (writes != nullptr && FD_ISSET(fd, writes)) events |= POLLOUT | POLLWRNORM | POLLWRBAND;
+        if (FD_ISSET(fd, exceptions)) events |= POLLPRI;
+        if (events != 0) entries[used++] = {fd, events, 0};
+    }
+    Deadline deadline(timeout);
+    const timespec* left = timeout;
+    for (;;) {
+        const int result = pollFiles(entries, used, left, mask, false);
+        if (result < 0) return result;
+        int bits = 0;
+        for (nfds_t i = 0; i < used; ++i) {
+            if ((entries[i].revents & POLLNVAL) != 0) return errno = EBADF, -1;
+            const bool read = (entries[i].events & POLLIN) != 0 && (entries[i].revents & kReadBits) != 0;
+            const bool write = (entries[i].events & POLLOUT) != 0 && (entries[i].revents & kWriteBits) != 0;
+            const bool exception = (entries[i].events & entries[i].revents & POLLPRI) != 0;
+            bits += static_cast<int>(read) + static_cast<int>(write) + static_cast<int>(exception);
+            entries[i].revents = static_cast<short>((read ? POLLIN : 0) | (write ? POLLOUT : 0) | (exception ? POLLPRI : 0));
+        }
+        left = deadline.left();
+        // A hang-up that nobody asked for ends poll(), but not select().
+        if (bits == 0 && result > 0) {
+            if (left == nullptr || left->tv_sec != 0 || left->tv_nsec != 0) {
+                const timespec pause{0, 1'000'000};
+                ::nanosleep(&pause, nullptr);
+                continue;
+            }
+        }
+        for (fd_set* set : {reads, writes, exceptions}) {
+            for (int fd = 0; set != nullptr && fd < count; ++fd) FD_CLR(fd, set);
+        }
+        for (nfds_t i = 0; i < used; ++i) {
+            if ((entries[i].revents & POLLIN) != 0) FD_SET(entries[i].fd, reads);
+            if ((entries[i].revents & POLLOUT) != 0) FD_SET(entries[i].fd, writes);
+            if ((entries[i].revents & POLLPRI) != 0) FD_SET(entries[i].fd, exceptions);
+        }
+        return bits;
+    }
+}
+
+}  // namespace
+
+DAEDALUS_EXPORT int poll(pollfd* fds, nfds_t count, int timeoutMs) { return callPoll(fds, count, timeoutMs); }
+
+DAEDALUS_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
+    return callPpoll(fds, count, timeout, mask);
+}
+
+DAEDALUS_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeoutMs, size_t room);
+DAEDALUS_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeoutMs, size_t) { return callPoll(fds, count, timeoutMs); }
+
+DAEDALUS_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t room);
+DAEDALUS_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t) {
+    return callPpoll(fds, count, timeout, mask);
+}
+
+DAEDALUS_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, timeval* timeout) {
+    if (!hasOurException(count, exceptions)) return DAEDALUS_NEXT(select)(count, reads, writes, exceptions, timeout);
+    if (timeout == nullptr) return selectByPoll(count, reads, writes, exceptions, nullptr, nullptr);
+    if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return errno = EINVAL, -1;
+    const timespec wait{timeout->tv_sec, timeout->tv_usec * 1000};
+    Deadline deadline(&wait);
+    const int result = selectByPoll(count, reads, writes, exceptions, &wait, nullptr);
+    // Linux tells how much of the time was left.
+    if (const timespec* left = deadline.left()) *timeout = {left->tv_sec, left->tv_nsec / 1000};
+    return result;
+}
+
+DAEDALUS_EXPORT int pselect(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, const timespec* timeout,
+                            const sigset_t* mask) {
+    if (!hasOurException(count, exceptions)) return DAEDALUS_NEXT(pselect)(count, reads, writes, exceptions, timeout, mask);
+    return selectByPoll(count, reads, writes, exceptions, timeout, mask);
+}

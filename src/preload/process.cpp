@@ -1,0 +1,141 @@
+#include "src/preload/process.h"
+
+#include <dlfcn.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "src/preload/next.h"
+#include "src/preload/real.h"
+#include "src/preload/rpc.h"
+
+namespace daedalus::preload {
+namespace {
+
+constexpr size_t kMaxPath = 108;
+
+char configuredPath[kMaxPath];
+std::atomic<int> configured{0};  // 0: not looked yet; 1: there is a path; 2: there is none
+
+/// Read early: programs clear or change their environment.
+__attribute__((constructor)) void configure() {
+    const char* const value = ::getenv(proto::kSocketVariable);
+    if (value == nullptr || value[0] == '\0' || std::strlen(value) >= kMaxPath) {
+        configured.store(2, std::memory_order_release);
+        return;
+    }
+    std::strcpy(configuredPath, value);
+    configured.store(1, std::memory_order_release);
+}
+
+struct Greeting {
+    proto::HelloBody head;
+    proto::FollowEntry follows[proto::kMaxFollows];
+};
+Greeting greeting;
+std::atomic<bool> greeted{false};
+Lock greetingLock;
+
+bool greet() {
+    static Greeting answer;
+    iovec into{&answer, sizeof answer};
+    Exchange hello;
+    hello.request.kind = proto::Kind::Hello;
+    hello.request.value = proto::kProtocolVersion;
+    hello.in = &into;
+    hello.inCount = 1;
+    if (exchange(hello) != Outcome::Answered || hello.reply.error != 0) return false;
+    if (hello.received < sizeof answer.head || answer.head.followCount > proto::kMaxFollows) return false;
+    answer.head.nodePath[sizeof answer.head.nodePath - 1] = '\0';
+    answer.head.card[sizeof answer.head.card - 1] = '\0';
+    greeting = answer;
+    return true;
+}
+
+/// A page that the kernel wipes in the child of any fork, however it was made.
+std::atomic<uint32_t>* forkMark() {
+    static std::atomic<std::atomic<uint32_t>*> mark{nullptr};
+    auto* known = mark.load(std::memory_order_acquire);
+    if (known != nullptr) return known;
+    void* const page = realMmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page == MAP_FAILED) return nullptr;
+    auto* fresh = static_cast<std::atomic<uint32_t>*>(page);
+    fresh->store(1);
+    if (::madvise(page, 4096, MADV_WIPEONFORK) != 0 || !mark.compare_exchange_strong(known, fresh)) {
+        ::munmap(page, 4096);
+        return known;
+    }
+    return fresh;
+}
+
+std::atomic<uint32_t> generation{1};
+
+}  // namespace
+
+std::atomic<bool> usesNode{false};
+
+void* findNext(const char* name) {
+    const KeepErrno keep;
+    return ::dlsym(RTLD_NEXT, name);
+}
+
+const char* socketPath() {
+    if (configured.load(std::memory_order_acquire) == 0) configure();
+    return configured.load(std::memory_order_acquire) == 1 ? configuredPath : nullptr;
+}
+
+const proto::HelloBody* node() {
+    if (greeted.load(std::memory_order_acquire)) return &greeting.head;
+    if (socketPath() == nullptr) return nullptr;
+    const KeepErrno keep;
+    const Locked locked(greetingLock);
+    if (!greeted.load(std::memory_order_acquire) && greet()) greeted.store(true, std::memory_order_release);
+    return greeted.load(std::memory_order_acquire) ? &greeting.head : nullptr;
+}
+
+const proto::FollowEntry* findFollow(uint32_t cmd) {
+    for (uint32_t i = 0; i < greeting.head.followCount; ++i) {
+        if (greeting.follows[i].cmd == cmd) return &greeting.follows[i];
+    }
+    return nullptr;
+}
+
+uint32_t forkGeneration() {
+    auto* const mark = forkMark();
+    // Without the page (Linux before 4.14) the process id has to do.
+    if (mark == nullptr) return static_cast<uint32_t>(::getpid());
+    if (mark->load(std::memory_order_relaxed) == 0) {
+        mark->store(1, std::memory_order_relaxed);
+        generation.fetch_add(1);
+    }
+    return generation.load(std::memory_order_relaxed);
+}
+
+KeepErrno::KeepErrno() : saved_(errno) {}
+KeepErrno::~KeepErrno() { errno = saved_; }
+
+void Lock::lock() {
+    const uint32_t now = forkGeneration();
+    uint32_t then = generation_.load(std::memory_order_acquire);
+    // A thread of the parent may have held it at the fork; that thread does not exist here.
+    if (then != now && generation_.compare_exchange_strong(then, now)) state_.store(0);
+    uint32_t state = 0;
+    if (state_.compare_exchange_strong(state, 1)) return;
+    const KeepErrno keep;
+    while (state_.exchange(2) != 0) {
+        realSyscall(SYS_futex, reinterpret_cast<long>(&state_), FUTEX_WAIT_PRIVATE, 2, 0, 0, 0);
+    }
+}
+
+void Lock::unlock() {
+    if (state_.exchange(0) != 2) return;
+    const KeepErrno keep;
+    realSyscall(SYS_futex, reinterpret_cast<long>(&state_), FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+}
+
+}  // namespace daedalus::preload

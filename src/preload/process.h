@@ -1,0 +1,62 @@
+// What the library knows about its process: where the daemon is, what it said of itself, and whether the process was forked.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "proto/wire.h"
+
+namespace daedalus::preload {
+
+/// The path of the daemon's socket, or nullptr: then every call goes straight on.
+const char* socketPath();
+
+/// What the daemon said of itself; asks at first use. nullptr while no daemon answers. Keeps errno.
+const proto::HelloBody* node();
+
+/// How to follow the pointers of an ioctl, or nullptr. Only after node() gave something.
+const proto::FollowEntry* findFollow(uint32_t cmd);
+
+/// Set once this process has seen a file of ours. Until then read(), poll() and their like need not look at their fds.
+extern std::atomic<bool> usesNode;
+
+/// A number that changes when the process is a fork of the one that it was: what threads and connections of the parent were
+/// is not ours any more.
+uint32_t forkGeneration();
+
+/// Keeps errno as it was for its scope.
+class KeepErrno {
+public:
+    KeepErrno();
+    ~KeepErrno();
+    KeepErrno(const KeepErrno&) = delete;
+    KeepErrno& operator=(const KeepErrno&) = delete;
+
+private:
+    int saved_;
+};
+
+/// A lock that a fork's child finds open. Not recursive.
+class Lock {
+public:
+    void lock();
+    void unlock();
+
+private:
+    std::atomic<uint32_t> state_{0};
+    std::atomic<uint32_t> generation_{0};
+};
+
+/// Holds a Lock for a scope.
+class Locked {
+public:
+    explicit Locked(Lock& lock) : lock_(lock) { lock_.lock(); }
+    ~Locked() { lock_.unlock(); }
+    Locked(const Locked&) = delete;
+    Locked& operator=(const Locked&) = delete;
+
+private:
+    Lock& lock_;
+};
+
+}  // namespace daedalus::preload

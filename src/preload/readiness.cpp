@@ -1,0 +1,153 @@
+#include "src/preload/readiness.h"
+
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+
+#include "src/preload/file.h"
+#include "src/preload/next.h"
+#include "src/preload/process.h"
+#include "src/preload/real.h"
+#include "src/preload/sessions.h"
+
+namespace daedalus::preload {
+namespace {
+
+constexpr short kIn = POLLIN | POLLRDNORM;
+constexpr short kOut = POLLOUT | POLLWRNORM;
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+int64_t toNs(const timespec& time) { return time.tv_sec * kSecondNs + time.tv_nsec; }
+timespec fromNs(int64_t ns) { return {ns / kSecondNs, ns % kSecondNs}; }
+
+/// Entries for the kernel: those of the program, then the second descriptors of the files that are polled for POLLPRI.
+class Entries {
+public:
+    explicit Entries(size_t count) {
+        if (count <= sizeof small_ / sizeof small_[0]) return;
+        void* const memory =
+            realMmap(nullptr, count * sizeof(pollfd), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        entries_ = memory == MAP_FAILED ? nullptr : static_cast<pollfd*>(memory);
+        mapped_ = count * sizeof(pollfd);
+    }
+    ~Entries() {
+        if (mapped_ != 0 && entries_ != nullptr) ::munmap(entries_, mapped_);
+    }
+    Entries(const Entries&) = delete;
+    Entries& operator=(const Entries&) = delete;
+    [[nodiscard]] pollfd* get() const { return entries_; }
+
+private:
+    pollfd small_[64];
+    pollfd* entries_ = small_;
+    size_t mapped_ = 0;
+};
+
+/// POLLPRI of files of ours moves to their second descriptors, behind the others. Returns how many entries there are.
+nfds_t splitPriority(const pollfd* fds, nfds_t count, pollfd* out) {
+    nfds_t used = count;
+    for (nfds_t i = 0; i < count; ++i) {
+        out[i] = fds[i];
+        uint64_t session = 0;
+        if ((fds[i].events & POLLPRI) == 0 || !isOurFile(fds[i].fd, session)) continue;
+        const int priority = priorityFdOf(fds[i].fd, session);
+        if (priority < 0) continue;
+        out[i].events = static_cast<short>(fds[i].events & ~POLLPRI);
+        out[used++] = {priority, POLLPRI, 0};
+    }
+    return used;
+}
+
+void mergePriority(pollfd* fds, nfds_t count, const pollfd* in) {
+    const pollfd* priority = in + count;
+    for (nfds_t i = 0; i < count; ++i) {
+        fds[i].revents = in[i].revents;
+        if (in[i].events == fds[i].events) continue;
+        if ((priority->revents & POLLPRI) != 0) fds[i].revents = static_cast<short>(fds[i].revents | POLLPRI);
+        ++priority;
+    }
+}
+
+/// IN and OUT at once can mean an error; so can IN alone, if the daemon has just begun to show one.
+bool mayBeError(int fd, short got, short wanted) {
+    char bytes[16];
+    const ssize_t count = ::recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    if (count <= 0) return false;
+    for (ssize_t i = 0; i < count; ++i) {
+        if (bytes[i] == proto::kErrorByte) return true;
+    }
+    if ((wanted & kOut) != 0) return (got & kOut) != 0;
+    pollfd out{fd, POLLOUT, 0};
+    return realPoll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
+}
+
+}  // namespace
+
+Deadline::Deadline(const timespec* timeout) : endless_(timeout == nullptr) {
+    if (endless_) return;
+    left_ = *timeout;
+    timespec now;
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    // Longer waits than a century are as good as endless.
+    if (timeout->tv_sec > 3'000'000'000)
+        endless_ = true;
+    else
+        end_ = fromNs(toNs(now) + toNs(*timeout));
+}
+
+timespec Deadline::fromMs(int timeoutMs) { return fromNs(int64_t{timeoutMs} * 1'000'000); }
+
+const timespec* Deadline::left() {
+    if (endless_) return nullptr;
+    timespec now;
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    const int64_t rest = toNs(end_) - toNs(now);
+    left_ = fromNs(rest > 0 ? rest : 0);
+    return &left_;
+}
+
+bool wantsPriority(const pollfd* fds, nfds_t count) {
+    uint64_t session = 0;
+    for (nfds_t i = 0; i < count; ++i) {
+        if ((fds[i].events & POLLPRI) != 0 && isOurFile(fds[i].fd, session)) return true;
+    }
+    return false;
+}
+
+short labelled(int fd, uint64_t session, short got, short wanted) {
+    // A device that is gone, as the kernel shows it.
+    if ((got & POLLHUP) != 0) return static_cast<short>(got | POLLERR);
+    if ((got & (kIn | kOut)) == 0) return got;
+    const KeepErrno keep;
+    if (!mayBeError(fd, got, wanted)) return got;
+    uint32_t mask = 0;
+    if (!readinessOf(fd, session, mask)) return got;
+    return static_cast<short>((got & ~(kIn | kOut)) | (static_cast<int>(mask) & (wanted | POLLERR) & ~POLLPRI));
+}
+
+int pollFiles(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, bool label) {
+    const Entries entries(2 * count);
+    if (entries.get() == nullptr) return errno = ENOMEM, -1;
+    Deadline deadline(timeout);
+    const timespec* left = timeout;
+    for (;;) {
+        const nfds_t used = splitPriority(fds, count, entries.get());
+        const int result = DAEDALUS_NEXT(ppoll)(entries.get(), used, left, mask);
+        if (result < 0) return result;
+        mergePriority(fds, count, entries.get());
+        int ready = 0;
+        for (nfds_t i = 0; i < count; ++i) {
+            uint64_t session = 0;
+            if (label && (fds[i].revents & (kIn | kOut | POLLHUP)) != 0 && isOurFile(fds[i].fd, session)) {
+                fds[i].revents = labelled(fds[i].fd, session, fds[i].revents, fds[i].events);
+            }
+            if (fds[i].revents != 0) ++ready;
+        }
+        // What looked ready was not any more, and the fd shows that now: wait on.
+        if (ready > 0 || result == 0) return ready;
+        left = deadline.left();
+    }
+}
+
+}  // namespace daedalus::preload

@@ -1,0 +1,234 @@
+// Our node as a udev device.
+#include <dlfcn.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "src/preload/paths.h"
+#include "src/preload/process.h"
+#include "src/preload/udev.h"
+
+namespace daedalus::preload {
+namespace {
+
+/// An element of a list of ours, as libudev's callers walk it.
+struct Entry {
+    const char* name;
+    const char* value;
+    Entry* next;
+};
+
+constexpr size_t kProperties = 10;
+
+struct Device {
+    bool made;
+    udev* context;
+    char syspath[128];
+    char major[16];
+    char minor[16];
+    char devnode[64];
+    char card[32];
+    char subsystemPath[32];
+    Entry properties[kProperties];
+    Entry attributes[4];
+    char attributeValues[4][256];
+};
+
+Device device;
+Lock deviceLock;
+
+const char* baseName(const char* path) {
+    const char* const slash = std::strrchr(path, '/');
+    return slash != nullptr ? slash + 1 : path;
+}
+
+void makeDevice(const proto::HelloBody& hello) {
+    const char* const name = baseName(hello.nodePath);
+    ::snprintf(device.syspath, sizeof device.syspath, "/sys/devices/virtual/video4linux/%s", name);
+    ::snprintf(device.major, sizeof device.major, "%u", hello.major);
+    ::snprintf(device.minor, sizeof device.minor, "%u", hello.minor);
+    ::snprintf(device.devnode, sizeof device.devnode, "%s", hello.nodePath);
+    ::snprintf(device.card, sizeof device.card, "%s", hello.card);
+    // What udev's rules and its v4l_id would have said.
+    const Entry properties[kProperties] = {
+        {"DEVPATH", device.syspath + std::strlen("/sys"), nullptr},
+        {"SUBSYSTEM", "video4linux", nullptr},
+        {"MAJOR", device.major, nullptr},
+        {"MINOR", device.minor, nullptr},
+        {"DEVNAME", device.devnode, nullptr},
+        {"ID_V4L_VERSION", "2", nullptr},
+        {"ID_V4L_PRODUCT", device.card, nullptr},
+        {"ID_V4L_CAPABILITIES", ":", nullptr},
+        {"USEC_INITIALIZED", "1", nullptr},
+        {"TAGS", ":uaccess:", nullptr},
+    };
+    for (size_t i = 0; i < kProperties; ++i) {
+        device.properties[i] = properties[i];
+        device.properties[i].next = i + 1 < kProperties ? &device.properties[i + 1] : nullptr;
+    }
+    for (size_t i = 0; i < 4; ++i) {
+        char* const value = device.attributeValues[i];
+        const size_t length = fileContent(fileName(i), value, sizeof device.attributeValues[i]);
+        if (length > 0 && value[length - 1] == '\n') value[length - 1] = '\0';
+        device.attributes[i] = {fileName(i), nullptr, i + 1 < 4 ? &device.attributes[i + 1] : nullptr};
+    }
+    device.made = true;
+}
+
+const Entry* asEntry(udev_list_entry* entry) { return reinterpret_cast<const Entry*>(entry); }
+udev_list_entry* asList(Entry* entry) { return reinterpret_cast<udev_list_entry*>(entry); }
+
+const char* findValue(const Entry* entries, const char* key) {
+    for (; entries != nullptr; entries = entries->next) {
+        if (std::strcmp(entries->name, key) == 0) return entries->value;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+void* findUdev(const char* name) {
+    const KeepErrno keep;
+    void* found = findNext(name);
+    if (found == nullptr) {
+        // dlopen()ed by a plugin, it is not in the order that RTLD_NEXT searches.
+        if (void* const library = ::dlopen("libudev.so.1", RTLD_LAZY | RTLD_LOCAL)) found = ::dlsym(library, name);
+    }
+    return found;
+}
+
+bool isOurDevice(const void* candidate) { return candidate == &device; }
+
+bool isOurEntry(const void* entry) {
+    const auto* const at = static_cast<const char*>(entry);
+    const auto* const from = reinterpret_cast<const char*>(&device);
+    return at >= from && at < from + sizeof device;
+}
+
+udev_device* ourDevice(udev* context) {
+    const proto::HelloBody* const hello = node();
+    if (hello == nullptr) return nullptr;
+    const Locked locked(deviceLock);
+    if (!device.made) makeDevice(*hello);
+    device.context = context;
+    return reinterpret_cast<udev_device*>(&device);
+}
+
+}  // namespace daedalus::preload
+
+using namespace daedalus::preload;
+namespace proto = daedalus::proto;
+
+// A function of the real libudev, or its answer for "not there".
+#define NEXT_OR(function, absent, ...)                         \
+    do {                                                       \
+        const auto next = DAEDALUS_NEXT_UDEV(function);        \
+        return next != nullptr ? next(__VA_ARGS__) : (absent); \
+    } while (false)
+
+DAEDALUS_EXPORT udev_device* udev_device_new_from_syspath(udev* context, const char* syspath) {
+    if (syspath != nullptr && classify(-1, syspath[0] == '/' ? syspath : "/", true).kind == PathKind::Directory) {
+        if (udev_device* const ours = ourDevice(context)) return ours;
+    }
+    NEXT_OR(udev_device_new_from_syspath, nullptr, context, syspath);
+}
+
+DAEDALUS_EXPORT udev_device* udev_device_new_from_devnum(udev* context, char type, dev_t number) {
+    const proto::HelloBody* const hello = type == 'c' ? node() : nullptr;
+    if (hello != nullptr && number == makedev(hello->major, hello->minor)) return ourDevice(context);
+    NEXT_OR(udev_device_new_from_devnum, nullptr, context, type, number);
+}
+
+DAEDALUS_EXPORT udev_device* udev_device_new_from_subsystem_sysname(udev* context, const char* subsystem, const char* sysname) {
+    if (subsystem != nullptr && sysname != nullptr && std::strcmp(subsystem, "video4linux") == 0) {
+        const proto::HelloBody* const hello = node();
+        if (hello != nullptr && std::strcmp(sysname, baseName(hello->nodePath)) == 0) return ourDevice(context);
+    }
+    NEXT_OR(udev_device_new_from_subsystem_sysname, nullptr, context, subsystem, sysname);
+}
+
+DAEDALUS_EXPORT udev_device* udev_device_new_from_device_id(udev* context, const char* id) {
+    const proto::HelloBody* const hello = id != nullptr && id[0] == 'c' ? node() : nullptr;
+    char ours[32];
+    if (hello != nullptr) {
+        ::snprintf(ours, sizeof ours, "c%u:%u", hello->major, hello->minor);
+        if (std::strcmp(id, ours) == 0) return ourDevice(context);
+    }
+    NEXT_OR(udev_device_new_from_device_id, nullptr, context, id);
+}
+
+// Answers `ours` for our device, and asks the real libudev for any other.
+#define DEVICE_CALL(result, function, ours, absent)         \
+    DAEDALUS_EXPORT result function(udev_device* device_) { \
+        if (isOurDevice(device_)) return ours;              \
+        NEXT_OR(function, absent, device_);                 \
+    }
+
+DEVICE_CALL(udev_device*, udev_device_ref, device_, nullptr)
+DEVICE_CALL(udev_device*, udev_device_unref, nullptr, nullptr)
+DEVICE_CALL(udev*, udev_device_get_udev, device.context, nullptr)
+DEVICE_CALL(const char*, udev_device_get_syspath, device.syspath, nullptr)
+DEVICE_CALL(const char*, udev_device_get_devpath, device.syspath + std::strlen("/sys"), nullptr)
+DEVICE_CALL(const char*, udev_device_get_subsystem, "video4linux", nullptr)
+DEVICE_CALL(const char*, udev_device_get_devtype, nullptr, nullptr)
+DEVICE_CALL(const char*, udev_device_get_sysname, baseName(device.devnode), nullptr)
+DEVICE_CALL(const char*, udev_device_get_sysnum, device.devnode + std::strlen("/dev/video"), nullptr)
+DEVICE_CALL(const char*, udev_device_get_devnode, device.devnode, nullptr)
+DEVICE_CALL(const char*, udev_device_get_driver, nullptr, nullptr)
+DEVICE_CALL(const char*, udev_device_get_action, nullptr, nullptr)
+DEVICE_CALL(dev_t, udev_device_get_devnum, makedev(node()->major, node()->minor), makedev(0, 0))
+DEVICE_CALL(unsigned long long, udev_device_get_seqnum, 0, 0)
+DEVICE_CALL(unsigned long long, udev_device_get_usec_since_initialized, 1, 0)
+DEVICE_CALL(int, udev_device_get_is_initialized, 1, -ENODEV)
+DEVICE_CALL(udev_device*, udev_device_get_parent, nullptr, nullptr)
+DEVICE_CALL(udev_list_entry*, udev_device_get_devlinks_list_entry, nullptr, nullptr)
+DEVICE_CALL(udev_list_entry*, udev_device_get_properties_list_entry, asList(&device.properties[0]), nullptr)
+DEVICE_CALL(udev_list_entry*, udev_device_get_tags_list_entry, nullptr, nullptr)
+DEVICE_CALL(udev_list_entry*, udev_device_get_current_tags_list_entry, nullptr, nullptr)
+DEVICE_CALL(udev_list_entry*, udev_device_get_sysattr_list_entry, asList(&device.attributes[0]), nullptr)
+
+DAEDALUS_EXPORT udev_device* udev_device_get_parent_with_subsystem_devtype(udev_device* device_, const char* subsystem,
+                                                                           const char* devtype) {
+    if (isOurDevice(device_)) return nullptr;
+    NEXT_OR(udev_device_get_parent_with_subsystem_devtype, nullptr, device_, subsystem, devtype);
+}
+
+DAEDALUS_EXPORT const char* udev_device_get_property_value(udev_device* device_, const char* key) {
+    if (isOurDevice(device_)) return key != nullptr ? findValue(&device.properties[0], key) : nullptr;
+    NEXT_OR(udev_device_get_property_value, nullptr, device_, key);
+}
+
+DAEDALUS_EXPORT const char* udev_device_get_sysattr_value(udev_device* device_, const char* attribute) {
+    if (!isOurDevice(device_)) NEXT_OR(udev_device_get_sysattr_value, nullptr, device_, attribute);
+    for (size_t i = 0; attribute != nullptr && i < 4; ++i) {
+        if (std::strcmp(device.attributes[i].name, attribute) == 0) return device.attributeValues[i];
+    }
+    return nullptr;
+}
+
+DAEDALUS_EXPORT int udev_device_set_sysattr_value(udev_device* device_, const char* attribute, const char* value) {
+    if (isOurDevice(device_)) return -EACCES;
+    NEXT_OR(udev_device_set_sysattr_value, -ENOENT, device_, attribute, value);
+}
+
+DAEDALUS_EXPORT int udev_device_has_tag(udev_device* device_, const char* tag) {
+    if (isOurDevice(device_)) return 0;
+    NEXT_OR(udev_device_has_tag, 0, device_, tag);
+}
+
+DAEDALUS_EXPORT int udev_device_has_current_tag(udev_device* device_, const char* tag) {
+    if (isOurDevice(device_)) return 0;
+    NEXT_OR(udev_device_has_current_tag, 0, device_, tag);
+}
+
+// The lists of our device. Lists of enumerations are udev_enumerate.cpp's, which hands other entries on to the real libudev.
+
+namespace daedalus::preload {
+
+udev_list_entry* nextOfDevice(udev_list_entry* entry) { return asList(asEntry(entry)->next); }
+const char* nameOfDevice(udev_list_entry* entry) { return asEntry(entry)->name; }
+const char* valueOfDevice(udev_list_entry* entry) { return asEntry(entry)->value; }
+
+}  // namespace daedalus::preload
