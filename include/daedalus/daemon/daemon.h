@@ -1,0 +1,55 @@
+// One decoder node in this process: everything between a transport and the codec, put together.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "daedalus/base/event_loop.h"
+#include "daedalus/base/result.h"
+#include "daedalus/codec/decoder.h"
+#include "daedalus/ioctl/node.h"
+
+namespace daedalus::daemon {
+
+struct DaemonOptions {
+    /// Threads that decode, for one stream as for all; 0: as many as the machine has cores.
+    unsigned threads = 0;
+    codec::ThreadType threadType = codec::ThreadType::Auto;
+    /// Where clients find the node.
+    std::string nodePath = "/dev/video0";
+};
+
+/// Owns the loop, the workers, the codecs, the device and its node. Everything but stop() belongs to the thread that calls
+/// run(), or to any one thread before that.
+class Daemon {
+public:
+    explicit Daemon(const DaemonOptions& options);
+    ~Daemon();
+    Daemon(const Daemon&) = delete;
+    Daemon& operator=(const Daemon&) = delete;
+
+    /// Takes clients of the preload library at a socket of this path. EADDRINUSE if another daemon is alive there.
+    [[nodiscard]] Result<> listen(const std::string& socketPath);
+    /// Serves until stop().
+    void run();
+    /// Ends run(). Any thread.
+    void stop();
+
+    /// Open files of the socket's clients.
+    [[nodiscard]] size_t sessions() const;
+    /// Calls `callback` each time sessions() falls to 0. After listen().
+    void onIdle(std::function<void()> callback);
+
+    /// True if the libavcodec of this machine decodes it.
+    [[nodiscard]] bool decodes(v4l2::Codec codec) const;
+
+    [[nodiscard]] EventLoop& loop();
+    [[nodiscard]] ioctl::Node& node();
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace daedalus::daemon

@@ -1,0 +1,32 @@
+// `daedalus run`: a private decoder for one program.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "daedalus/daemon/daemon.h"
+
+namespace daedalus::daemon {
+
+struct RunOptions {
+    /// "/dev/videoN" as the user forces it; empty: the next number that the host has no node for.
+    std::string node;
+    /// The socket of a running daemon to use instead of a private one; empty: none.
+    std::string attach;
+    /// The program and its arguments, at least one.
+    std::vector<std::string> command;
+    unsigned threads = 0;
+    codec::ThreadType threadType = codec::ThreadType::Auto;
+    /// Does not say which node is served.
+    bool quiet = false;
+};
+
+/// Exit statuses of runMain() that are not the program's, as env(1) and timeout(1) have them.
+inline constexpr int kRunFailed = 125;
+inline constexpr int kProgramNotExecutable = 126;
+inline constexpr int kProgramNotFound = 127;
+
+/// Runs the program with a decoder at /dev/videoN and returns its exit status; dies by the signal that the program died by.
+[[nodiscard]] int runMain(const RunOptions& options);
+
+}  // namespace daedalus::daemon

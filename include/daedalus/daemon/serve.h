@@ -1,0 +1,25 @@
+// `daedalus serve`: a decoder that stays.
+#pragma once
+
+#include <string>
+
+#include "daedalus/daemon/daemon.h"
+
+namespace daedalus::daemon {
+
+struct ServeOptions {
+    /// Empty: defaultSocketPath().
+    std::string socket;
+    /// "/dev/videoN" as the user forces it; empty: the next number that the host has no node for.
+    std::string node;
+    unsigned threads = 0;
+    codec::ThreadType threadType = codec::ThreadType::Auto;
+};
+
+/// /run/daedalus/daedalus.sock for root, $XDG_RUNTIME_DIR/daedalus.sock for others; ENOENT where that variable is not set.
+[[nodiscard]] Result<std::string> defaultSocketPath();
+
+/// Serves until SIGTERM or SIGINT. Returns the exit status.
+[[nodiscard]] int serveMain(const ServeOptions& options);
+
+}  // namespace daedalus::daemon

@@ -1,0 +1,74 @@
+#include "attach.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#include <array>
+#include <cstddef>
+#include <cstring>
+
+#include "daedalus/base/unique_fd.h"
+#include "node_path.h"
+#include "proto/wire.h"
+
+namespace daedalus::daemon {
+namespace {
+
+Result<UniqueFd> connectTo(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) return fail(ENAMETOOLONG);
+    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    UniqueFd connection(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+    if (!connection) return fail(errno);
+    const timeval patience{.tv_sec = 5, .tv_usec = 0};
+    ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    ::setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return fail(errno);
+    return connection;
+}
+
+}  // namespace
+
+Result<std::string> askNodePath(const std::string& socket) {
+    const auto connection = connectTo(socket);
+    if (!connection) return fail(connection.error());
+    proto::Request request{};
+    request.kind = proto::Kind::Hello;
+    request.value = proto::kProtocolVersion;
+    request.sequence = 1;
+    if (::send(connection->get(), &request, sizeof request, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request))
+        return fail(errno);
+
+    std::array<std::byte, sizeof(proto::Reply) + proto::kMaxInlineBytes> message{};
+    const ssize_t size = ::recv(connection->get(), message.data(), message.size(), 0);
+    if (size < 0) return fail(errno);
+    proto::Reply reply{};
+    proto::HelloBody hello{};
+    if (static_cast<size_t>(size) < sizeof reply + sizeof hello) return fail(EPROTO);
+    std::memcpy(&reply, message.data(), sizeof reply);
+    std::memcpy(&hello, message.data() + sizeof reply, sizeof hello);
+    if (reply.error != 0 || hello.version != proto::kProtocolVersion) return fail(EPROTO);
+    std::string nodePath(hello.nodePath, ::strnlen(hello.nodePath, sizeof hello.nodePath));
+    if (!nodeNumber(nodePath)) return fail(EPROTO);
+    return nodePath;
+}
+
+std::string attachFailure(const std::string& socket, Errno error) {
+    switch (error.value) {
+        case ENOENT:
+        case ECONNREFUSED:
+            return fmt::format("--attach {}: no daemon there; start one with `daedalus serve --socket {}`", socket, socket);
+        case EPROTO:
+            return fmt::format("--attach {}: not a daemon of this version; restart it from the same build", socket);
+        case EACCES:
+            return fmt::format("--attach {}: this socket is another user's; start a daemon of your own with `daedalus serve`",
+                               socket);
+        default:
+            return fmt::format("--attach {}: {}; check the path", socket, std::strerror(error.value));
+    }
+}
+
+}  // namespace daedalus::daemon

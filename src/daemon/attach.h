@@ -1,0 +1,17 @@
+// How `daedalus run --attach` gets to know a running daemon.
+#pragma once
+
+#include <string>
+
+#include "daedalus/base/result.h"
+
+namespace daedalus::daemon {
+
+/// The path of the node that the daemon at `socket` serves. ENOENT, ECONNREFUSED: there is none; EPROTO: it answers, but not
+/// as a daemon of this version does.
+[[nodiscard]] Result<std::string> askNodePath(const std::string& socket);
+
+/// What to tell the user of askNodePath()'s error.
+[[nodiscard]] std::string attachFailure(const std::string& socket, Errno error);
+
+}  // namespace daedalus::daemon

@@ -1,0 +1,30 @@
+// The folder of one `run`: its socket, and what its program must not share with others.
+#pragma once
+
+#include <string>
+
+#include "daedalus/base/result.h"
+
+namespace daedalus::daemon {
+
+/// A new folder of mode 0700, in $XDG_RUNTIME_DIR if that can be written, else in /tmp. Not removed by a destructor: of two
+/// processes that have this object after a fork(), the last one to end removes it.
+class PrivateFolder {
+public:
+    [[nodiscard]] static Result<PrivateFolder> create();
+
+    [[nodiscard]] const std::string& path() const { return path_; }
+    [[nodiscard]] std::string socket() const { return path_ + "/socket"; }
+    /// GStreamer's list of elements: the user's own one knows nothing of our node, or would keep it.
+    [[nodiscard]] std::string gstRegistry() const { return path_ + "/gstreamer-registry.bin"; }
+    /// A name for `library` that LD_PRELOAD can hold: it takes blanks and colons for separators.
+    [[nodiscard]] Result<std::string> preloadable(const std::string& library) const;
+    /// Removes it with all that is in it; once is enough.
+    void remove() const;
+
+private:
+    explicit PrivateFolder(std::string path) : path_(std::move(path)) {}
+    std::string path_;
+};
+
+}  // namespace daedalus::daemon

@@ -1,0 +1,131 @@
+#include "daedalus/daemon/run.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+
+#include "attach.h"
+#include "daedalus/base/log.h"
+#include "daedalus/daemon/preload_library.h"
+#include "node_path.h"
+#include "private_daemon.h"
+#include "private_folder.h"
+#include "program.h"
+#include "proto/wire.h"
+
+namespace daedalus::daemon {
+namespace {
+
+using Environment = std::vector<std::pair<std::string, std::string>>;
+
+/// `library` in front of what the caller preloads already.
+std::string preloadList(const std::string& library) {
+    const char* present = std::getenv(proto::kPreloadVariable);
+    if (present == nullptr || *present == '\0') return library;
+    const std::string rest = present;
+    // A run within a run has it already.
+    if (rest == library || rest.starts_with(library + ':')) return rest;
+    return library + ':' + rest;
+}
+
+int startFailure(const std::string& program, Errno error) {
+    if (error.value == ENOENT) {
+        log::error("{}: no such program; check its name and $PATH", program);
+        return kProgramNotFound;
+    }
+    log::error("{}: cannot be run: {}", program, std::strerror(error.value));
+    return kProgramNotExecutable;
+}
+
+/// How it went.
+struct Ended {
+    std::optional<int> waitStatus;  ///< of the program, if it started
+    int exitStatus = kRunFailed;    ///< if it did not
+    bool folderInUse = false;       ///< the daemon goes on, and removes the folder itself
+};
+
+/// Runs the program against the daemon at `socket`.
+Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const std::string& socket, const std::string& nodePath,
+                 pid_t daemonPid) {
+    const auto library = findPreloadLibrary();
+    if (!library) {
+        log::error("no preload library at {}; build or install daedalus completely, or name it in $DAEDALUS_PRELOAD",
+                   preloadLibraryPlaces());
+        return {};
+    }
+    const auto preloadable = folder.preloadable(*library);
+    if (!preloadable) {
+        log::error("{}: cannot make a link to {}: {}", folder.path(), *library, std::strerror(preloadable.error().value));
+        return {};
+    }
+
+    Program program(options.command, Environment{{proto::kPreloadVariable, preloadList(*preloadable)},
+                                                 {proto::kSocketVariable, socket},
+                                                 {"DAEDALUS_NODE", nodePath},
+                                                 {"GST_REGISTRY", folder.gstRegistry()}});
+    if (const auto started = program.start(); !started)
+        return {.waitStatus = {}, .exitStatus = startFailure(options.command.front(), started.error())};
+    return {.waitStatus = program.wait([&](pid_t pid, int status) {
+                if (pid != daemonPid) return;
+                log::error("the decoder's process ended before {} ({}); open files of {} now fail with ENODEV",
+                           options.command[0],
+                           WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status))
+                                               : fmt::format("status {}", WEXITSTATUS(status)),
+                           nodePath);
+            }),
+            .exitStatus = EXIT_SUCCESS};
+}
+
+/// With a daemon that was there before.
+Ended runAttached(const RunOptions& options, const PrivateFolder& folder) {
+    const auto nodePath = askNodePath(options.attach);
+    if (!nodePath) {
+        log::error("{}", attachFailure(options.attach, nodePath.error()));
+        return {};
+    }
+    // The program may change its folder.
+    std::error_code error;
+    const std::string socket = std::filesystem::absolute(options.attach, error).string();
+    if (!options.quiet) log::info("{} is served by the daemon at {}", *nodePath, options.attach);
+    return runProgram(options, folder, socket, *nodePath, -1);
+}
+
+/// With a daemon of its own.
+Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
+    const auto nodePath = chooseNode(options.node);
+    if (!nodePath) {
+        log::error("{}", nodeFailure(options.node, nodePath.error()));
+        return {};
+    }
+    auto daemon =
+        PrivateDaemon::start({.threads = options.threads, .threadType = options.threadType, .nodePath = *nodePath}, folder);
+    if (!daemon) {
+        log::error("{}", daemon.error());
+        return {};
+    }
+    if (!options.quiet) log::info("serving {}", *nodePath);
+    Ended ended = runProgram(options, folder, folder.socket(), *nodePath, daemon->pid());
+    ended.folderInUse = !daemon->finish();
+    if (ended.folderInUse && !options.quiet) log::info("{} stays until the files that are still open are closed", *nodePath);
+    return ended;
+}
+
+}  // namespace
+
+int runMain(const RunOptions& options) {
+    const auto folder = PrivateFolder::create();
+    if (!folder) {
+        log::error("cannot make a folder in $XDG_RUNTIME_DIR or /tmp: {}; make one of them writable",
+                   std::strerror(folder.error().value));
+        return kRunFailed;
+    }
+    const Ended ended = options.attach.empty() ? runPrivate(options, *folder) : runAttached(options, *folder);
+    if (!ended.folderInUse) folder->remove();
+    return ended.waitStatus ? Program::passOn(*ended.waitStatus) : ended.exitStatus;
+}
+
+}  // namespace daedalus::daemon
