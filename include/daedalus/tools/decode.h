@@ -1,0 +1,38 @@
+// `daedalus decode`: a V4L2 client that decodes a file.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "daedalus/daemon/daemon.h"
+
+namespace daedalus::tools {
+
+struct DecodeOptions {
+    /// "/dev/videoN"; empty: the first that decodes the stream.
+    std::string device;
+    /// A decoder in this process, without any node.
+    bool inProcess = false;
+    /// The CAPTURE format, by its name or its fourcc; empty: the native one.
+    std::string capture;
+    /// Frames are hashed and written in FFmpeg's own order of planes, whatever the CAPTURE format.
+    bool native = false;
+    /// "mmap", "userptr" or "dmabuf".
+    std::string memory = "mmap";
+    /// Where framemd5 lines go: a file, "-" for stdout, or empty.
+    std::string frameMd5;
+    /// Where raw frames go: a file, "-" for stdout, or empty.
+    std::string output;
+    /// Stops after so many frames; 0: all.
+    uint64_t frames = 0;
+    /// Seconds without progress after which the node is given up.
+    unsigned timeoutSeconds = 10;
+    std::string input;
+    unsigned threads = 0;  ///< of the decoder in this process
+    codec::ThreadType threadType = codec::ThreadType::Auto;
+};
+
+/// Returns the exit status.
+[[nodiscard]] int decodeMain(const DecodeOptions& options);
+
+}  // namespace daedalus::tools

@@ -1,0 +1,149 @@
+#include "daedalus/tools/doctor.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+}
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "daedalus/base/log.h"
+#include "daedalus/base/unique_fd.h"
+#include "daedalus/daemon/daemon.h"
+#include "daedalus/daemon/preload_library.h"
+#include "daedalus/v4l2/formats.h"
+#include "daedalus/v4l2/uapi.h"
+#include "endpoint.h"
+
+namespace daedalus::tools {
+namespace {
+
+/// One line of the table.
+struct Finding {
+    std::string thing;
+    std::string state;
+    std::string remark;  ///< detail, or what to do
+};
+
+Finding preloadLibrary() {
+    if (const auto library = daemon::findPreloadLibrary()) return {"preload library", "ok", *library};
+    return {"preload library", "missing",
+            fmt::format("looked for {}; build or install daedalus completely, or name it in $DAEDALUS_PRELOAD",
+                        daemon::preloadLibraryPlaces())};
+}
+
+/// Runs this program under itself: true if it finds a node there.
+bool runWorks() {
+    std::error_code error;
+    std::string self = std::filesystem::read_symlink("/proc/self/exe", error);
+    if (error) return false;
+    std::vector<std::string> words = {self, "--log", "error", "run", "--", self, "doctor", "--probe"};
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
+    pid_t pid = -1;
+    if (::posix_spawn(&pid, self.c_str(), nullptr, nullptr, arguments.data(), environ) != 0) return false;
+    int status = 0;
+    while (::waitpid(pid, &status, 0) < 0) {
+        if (errno != EINTR) return false;
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+Finding run(bool works) {
+    if (works) return {"daedalus run", "ok", "a program started by it finds its decoder"};
+    return {"daedalus run", "fails", "see the messages above; `daedalus decode --in-process` needs none of it"};
+}
+
+/// A device file that would do us good.
+Finding deviceFile(const char* thing, const char* path, const char* ifOpen, const char* ifDenied, const char* ifMissing) {
+    const UniqueFd fd(::open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    if (fd) return {thing, "ok", fmt::format("{}: {}", path, ifOpen)};
+    if (errno == ENOENT) return {thing, "missing", ifMissing};
+    return {thing, "no access", fmt::format("{}: {}; {}", path, std::strerror(errno), ifDenied)};
+}
+
+Finding cuse() {
+    return deviceFile("CUSE", "/dev/cuse", "not used yet: this version has no CUSE node",
+                      "not used yet: this version has no CUSE node, which root or the file's group could serve",
+                      "not used yet: this version has no CUSE node; `modprobe cuse` loads the kernel's part");
+}
+
+Finding shim() {
+    return deviceFile("kernel shim", "/dev/daedalus-shim", "not used yet: this version does not know it",
+                      "not used yet: this version does not know it", "not available yet: nothing to do");
+}
+
+Finding udmabuf() {
+    return deviceFile("udmabuf", "/dev/udmabuf", "EXPBUF hands out real dma-bufs",
+                      "EXPBUF hands out memfds; join the file's group for real dma-bufs",
+                      "EXPBUF hands out memfds; `modprobe udmabuf` gives real dma-bufs");
+}
+
+std::vector<Finding> codecs() {
+    const unsigned version = avcodec_version();
+    std::vector<Finding> findings = {
+        {"libavcodec", "ok",
+         fmt::format("version {}.{}.{}", AV_VERSION_MAJOR(version), AV_VERSION_MINOR(version), AV_VERSION_MICRO(version))}};
+    const daemon::Daemon decoders({.threads = 1});
+    for (const v4l2::CodedFormat& format : v4l2::codedFormats()) {
+        const bool decodes = decoders.decodes(format.codec);
+        findings.push_back({fmt::format("codec {}", format.name), decodes ? "ok" : "missing",
+                            decodes ? format.description : "this libavcodec lacks its decoder; install a complete one"});
+    }
+    return findings;
+}
+
+/// The nodes that the host has by itself.
+std::vector<Finding> nodes() {
+    std::vector<Finding> findings;
+    for (const std::string& path : videoNodes()) {
+        const UniqueFd fd(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
+        v4l2_capability capability{};
+        if (!fd) {
+            findings.push_back({path, "no access", fmt::format("{}; join the group that owns it", std::strerror(errno))});
+        } else if (::ioctl(fd.get(), VIDIOC_QUERYCAP, &capability) != 0) {
+            findings.push_back({path, "not V4L2", std::strerror(errno)});
+        } else {
+            std::string remark = "driver ";
+            remark.append(reinterpret_cast<const char*>(capability.driver),
+                          ::strnlen(reinterpret_cast<const char*>(capability.driver), sizeof capability.driver));
+            findings.push_back({path, "present", remark + "; `daedalus run` takes the next free number"});
+        }
+    }
+    if (findings.empty()) findings.push_back({"/dev/videoN", "none", "`daedalus run` serves /dev/video0"});
+    return findings;
+}
+
+int probe() {
+    const char* node = std::getenv("DAEDALUS_NODE");
+    const auto endpoint = openDevice(node != nullptr ? node : "");
+    if (endpoint) return EXIT_SUCCESS;
+    log::error("{}", endpoint.error().message);
+    return EXIT_FAILURE;
+}
+
+}  // namespace
+
+int doctorMain(const DoctorOptions& options) {
+    if (options.probe) return probe();
+    const bool works = runWorks();
+    std::vector<Finding> findings = {preloadLibrary(), run(works), cuse(), shim(), udmabuf()};
+    for (auto& list : {codecs(), nodes()}) findings.insert(findings.end(), list.begin(), list.end());
+    for (const Finding& finding : findings)
+        std::printf("%-16s %-10s %s\n", finding.thing.c_str(), finding.state.c_str(), finding.remark.c_str());
+    return works ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+}  // namespace daedalus::tools

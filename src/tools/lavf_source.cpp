@@ -1,0 +1,168 @@
+#include "lavf_source.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavutil/error.h>
+}
+
+#include <array>
+#include <vector>
+
+#include "extradata.h"
+
+namespace daedalus::tools {
+namespace {
+
+std::string errorText(int error) {
+    std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
+    av_strerror(error, text.data(), text.size());
+    return text.data();
+}
+
+std::optional<v4l2::Codec> codecOf(AVCodecID id) {
+    switch (id) {
+        case AV_CODEC_ID_H264:
+            return v4l2::Codec::H264;
+        case AV_CODEC_ID_HEVC:
+            return v4l2::Codec::Hevc;
+        case AV_CODEC_ID_VP8:
+            return v4l2::Codec::Vp8;
+        case AV_CODEC_ID_VP9:
+            return v4l2::Codec::Vp9;
+        case AV_CODEC_ID_AV1:
+            return v4l2::Codec::Av1;
+        case AV_CODEC_ID_MPEG2VIDEO:
+            return v4l2::Codec::Mpeg2;
+        default:
+            return std::nullopt;
+    }
+}
+
+/// The filter that turns length-prefixed NAL units into Annex B, or null for streams that need none.
+const char* filterFor(const AVCodecParameters& parameters) {
+    // Both records start with their version, 1; Annex B starts with zeros.
+    const bool record = parameters.extradata_size > 0 && parameters.extradata[0] == 1;
+    if (!record) return nullptr;
+    if (parameters.codec_id == AV_CODEC_ID_H264) return "h264_mp4toannexb";
+    if (parameters.codec_id == AV_CODEC_ID_HEVC) return "hevc_mp4toannexb";
+    return nullptr;
+}
+
+std::span<const std::byte> asBytes(const uint8_t* data, int size) {
+    return {reinterpret_cast<const std::byte*>(data), data != nullptr && size > 0 ? static_cast<size_t>(size) : 0};
+}
+
+Fraction orElse(AVRational value, Fraction fallback) {
+    return value.num > 0 && value.den > 0 ? Fraction{value.num, value.den} : fallback;
+}
+
+class LavfSource : public PacketSource {
+public:
+    LavfSource(FormatPtr format, int stream, FilterPtr filter, std::string path)
+        : format_(std::move(format)),
+          stream_(format_->streams[stream]),
+          filter_(std::move(filter)),
+          packet_(av_packet_alloc()),
+          path_(std::move(path)) {}
+
+    void setInfo(v4l2::Codec codec, uint64_t fileSize) {
+        info_.codec = codec;
+        info_.fileSize = fileSize;
+        info_.width = static_cast<uint32_t>(std::max(0, stream_->codecpar->width));
+        info_.height = static_cast<uint32_t>(std::max(0, stream_->codecpar->height));
+        info_.timeBase = orElse(stream_->time_base, {1, 25});
+        info_.frameRate = orElse(av_guess_frame_rate(format_.get(), stream_, nullptr), {25, 1});
+        info_.sampleAspect = orElse(av_guess_sample_aspect_ratio(format_.get(), stream_, nullptr), {1, 1});
+    }
+
+    Outcome<std::optional<Packet>> next() override {
+        if (!packet_) return failure("{}: out of memory; close other programs", path_);
+        while (true) {
+            const int error = filter_ ? readFiltered() : readRaw();
+            if (error == AVERROR_EOF) return std::optional<Packet>();
+            if (error < 0) return failure("{}: cannot be read on: {}; check the file", path_, errorText(error));
+            if (packet_->size > 0) return packet();
+        }
+    }
+
+private:
+    int readRaw() {
+        while (true) {
+            av_packet_unref(packet_.get());
+            const int error = av_read_frame(format_.get(), packet_.get());
+            // Damage at the end of a file is its end, as for the ffmpeg command.
+            if (error == AVERROR_INVALIDDATA) return AVERROR_EOF;
+            if (error < 0 || packet_->stream_index == stream_->index) return error;
+        }
+    }
+
+    int readFiltered() {
+        while (true) {
+            av_packet_unref(packet_.get());
+            int error = av_bsf_receive_packet(filter_.get(), packet_.get());
+            // A unit that the filter cannot take apart is lost, the next may be well.
+            if (error == AVERROR_INVALIDDATA) continue;
+            if (error != AVERROR(EAGAIN)) return error;
+            error = readRaw();
+            if (error < 0 && error != AVERROR_EOF) return error;
+            error = av_bsf_send_packet(filter_.get(), error == AVERROR_EOF ? nullptr : packet_.get());
+            if (error < 0 && error != AVERROR_INVALIDDATA && error != AVERROR_EOF) return error;
+        }
+    }
+
+    std::optional<Packet> packet() {
+        auto bytes = asBytes(packet_->data, packet_->size);
+        if (std::exchange(first_, false)) {
+            const AVCodecParameters& parameters = filter_ ? *filter_->par_out : *stream_->codecpar;
+            extended_ = withExtradata(info_.codec, asBytes(parameters.extradata, parameters.extradata_size), bytes);
+            if (!extended_.empty()) bytes = extended_;
+        }
+        Packet result;
+        result.bytes = bytes;
+        if (packet_->pts != AV_NOPTS_VALUE) result.pts = packet_->pts;
+        result.duration = packet_->duration;
+        result.discard = (packet_->flags & AV_PKT_FLAG_DISCARD) != 0;
+        return result;
+    }
+
+    FormatPtr format_;
+    AVStream* stream_;
+    FilterPtr filter_;
+    PacketPtr packet_;
+    std::string path_;
+    std::vector<std::byte> extended_;
+    bool first_ = true;
+};
+
+}  // namespace
+
+Outcome<std::unique_ptr<PacketSource>> makeLavfSource(FormatPtr format, int stream, uint64_t fileSize,
+                                                      const std::string& path) {
+    // Only the chosen stream is wanted of a container with many.
+    for (unsigned i = 0; i < format->nb_streams; ++i)
+        if (static_cast<int>(i) != stream) format->streams[i]->discard = AVDISCARD_ALL;
+    const AVStream* chosen = format->streams[stream];
+    const AVCodecParameters& parameters = *chosen->codecpar;
+    const auto codec = codecOf(parameters.codec_id);
+    if (!codec)
+        return failure("{}: unsupported codec {}; `daedalus doctor` lists those that can be decoded", path,
+                       avcodec_get_name(parameters.codec_id));
+
+    FilterPtr filter;
+    if (const char* name = filterFor(parameters); name != nullptr) {
+        AVBSFContext* raw = nullptr;
+        const AVBitStreamFilter* kind = av_bsf_get_by_name(name);
+        if (kind == nullptr || av_bsf_alloc(kind, &raw) < 0)
+            return failure("{}: libavcodec lacks the filter {}; install a complete one", path, name);
+        filter.reset(raw);
+        filter->time_base_in = chosen->time_base;
+        if (avcodec_parameters_copy(filter->par_in, &parameters) < 0 || av_bsf_init(filter.get()) < 0)
+            return failure("{}: its {} parameters are damaged; repair or re-mux the file", path,
+                           avcodec_get_name(parameters.codec_id));
+    }
+    auto source = std::make_unique<LavfSource>(std::move(format), stream, std::move(filter), path);
+    source->setInfo(*codec, fileSize);
+    return source;
+}
+
+}  // namespace daedalus::tools

@@ -1,0 +1,163 @@
+// Finds out what a file is and opens it: by libavformat's own probing, by its name's ending where that says more, and IVF by
+// hand where libavformat will not.
+extern "C" {
+#include <libavutil/dict.h>
+#include <libavutil/log.h>
+}
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cctype>
+#include <cstring>
+
+#include "daedalus/base/log.h"
+#include "daedalus/base/unique_fd.h"
+#include "ivf_reader.h"
+#include "lavf_source.h"
+
+namespace daedalus::tools {
+namespace {
+
+/// Endings that say "a raw stream of this codec", and the demuxer to force where probing finds something else.
+struct Ending {
+    const char* ending;
+    const char* demuxer;
+    AVCodecID codec;
+};
+constexpr Ending kEndings[] = {
+    {"26l", "h264", AV_CODEC_ID_H264},
+    {"jsv", "h264", AV_CODEC_ID_H264},
+    {"avc", "h264", AV_CODEC_ID_H264},
+    {"jvt", "h264", AV_CODEC_ID_H264},
+    {"264", "h264", AV_CODEC_ID_H264},
+    {"h264", "h264", AV_CODEC_ID_H264},
+    {"h26l", "h264", AV_CODEC_ID_H264},
+    {"265", "hevc", AV_CODEC_ID_HEVC},
+    {"h265", "hevc", AV_CODEC_ID_HEVC},
+    {"hevc", "hevc", AV_CODEC_ID_HEVC},
+    {"m2v", "mpegvideo", AV_CODEC_ID_MPEG2VIDEO},
+    {"mpv", "mpegvideo", AV_CODEC_ID_MPEG2VIDEO},
+    {"obu", "obu", AV_CODEC_ID_AV1},
+};
+/// Endings that several codecs use: tried in this order where probing finds no video at all.
+constexpr Ending kAmbiguous[] = {{"bit", "hevc", AV_CODEC_ID_HEVC},  {"bit", "h264", AV_CODEC_ID_H264},
+                                 {"bin", "hevc", AV_CODEC_ID_HEVC},  {"bin", "h264", AV_CODEC_ID_H264},
+                                 {"bits", "hevc", AV_CODEC_ID_HEVC}, {"bits", "h264", AV_CODEC_ID_H264}};
+
+std::string endingOf(const std::string& path) {
+    const size_t dot = path.rfind('.');
+    std::string ending = dot == std::string::npos ? "" : path.substr(dot + 1);
+    std::ranges::transform(ending, ending.begin(),
+                           [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
+    return ending;
+}
+
+/// Checks what libavformat's messages would not say clearly. Returns the file's size, 0 for pipes and the like.
+Outcome<uint64_t> checkReadable(const std::string& path) {
+    // A FIFO without a writer must not stop us here.
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+    if (!fd) return failure("{}: cannot be read: {}; check the name and its permissions", path, std::strerror(errno));
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return failure("{}: {}; check the name", path, std::strerror(errno));
+    if (S_ISDIR(status.st_mode)) return failure("{}: is a folder; give a file with a video stream", path);
+    if (!S_ISREG(status.st_mode)) return 0;
+    if (status.st_size == 0) return failure("{}: the file is empty; give a file with a video stream", path);
+    return static_cast<uint64_t>(status.st_size);
+}
+
+/// A file whose streams are known, and the number of its video stream.
+struct Opened {
+    FormatPtr format;
+    int stream = -1;
+    [[nodiscard]] AVCodecID codec() const { return format->streams[stream]->codecpar->codec_id; }
+};
+
+/// Opens with a demuxer, or by probing if it is null. Nothing if that finds no video.
+std::optional<Opened> tryOpen(const std::string& path, const char* demuxer) {
+    AVDictionary* options = nullptr;
+    // Playlists must not lead to other files or to the network.
+    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    av_dict_set(&options, "scan_all_pmts", "1", 0);
+    AVFormatContext* raw = nullptr;
+    const int error = avformat_open_input(&raw, ("file:" + path).c_str(),
+                                          demuxer != nullptr ? av_find_input_format(demuxer) : nullptr, &options);
+    av_dict_free(&options);
+    if (error < 0) return std::nullopt;
+    Opened opened{.format = FormatPtr(raw)};
+    if (avformat_find_stream_info(raw, nullptr) < 0) return std::nullopt;
+    opened.stream = av_find_best_stream(raw, AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
+    if (opened.stream < 0) return std::nullopt;
+    return opened;
+}
+
+std::optional<Opened> probe(const std::string& path) {
+    const std::string ending = endingOf(path);
+    auto opened = tryOpen(path, nullptr);
+    for (const Ending& row : kEndings) {
+        if (ending != row.ending || (opened && opened->codec() == row.codec)) continue;
+        if (auto forced = tryOpen(path, row.demuxer); forced && forced->codec() == row.codec) return forced;
+    }
+    for (const Ending& row : kAmbiguous) {
+        if (opened || ending != row.ending) continue;
+        opened = tryOpen(path, row.demuxer);
+    }
+    return opened;
+}
+
+/// For IVF files that libavformat refuses.
+class IvfSource : public PacketSource {
+public:
+    IvfSource(IvfReader reader, v4l2::Codec codec, uint64_t fileSize) : reader_(std::move(reader)) {
+        const auto& header = reader_.header();
+        info_.codec = codec;
+        info_.width = header.width;
+        info_.height = header.height;
+        info_.fileSize = fileSize;
+        if (header.timeBaseNum != 0 && header.timeBaseDen != 0) {
+            info_.timeBase = {header.timeBaseNum, header.timeBaseDen};
+            info_.frameRate = {header.timeBaseDen, header.timeBaseNum};
+        } else {
+            info_.timeBase = {1, 25};
+            timed_ = false;
+        }
+    }
+    Outcome<std::optional<Packet>> next() override {
+        const auto frame = reader_.next();
+        if (!frame) return std::optional<Packet>();
+        Packet packet{.bytes = frame->bytes, .pts = {}, .duration = 1, .discard = false};
+        if (timed_) packet.pts = static_cast<int64_t>(frame->pts);
+        return packet;
+    }
+
+private:
+    IvfReader reader_;
+    bool timed_ = true;  ///< the frames' times mean something
+};
+
+Outcome<std::unique_ptr<PacketSource>> openIvf(const std::string& path, uint64_t fileSize) {
+    auto reader = IvfReader::open(path);
+    if (!reader) return failure("{}: no video stream found; give a file that libavformat, ffprobe's library, can read", path);
+    const std::string name = v4l2::fourccName(reader->header().fourcc);
+    constexpr std::pair<const char*, v4l2::Codec> kCodecs[] = {
+        {"VP80", v4l2::Codec::Vp8}, {"VP90", v4l2::Codec::Vp9}, {"AV01", v4l2::Codec::Av1}, {"H264", v4l2::Codec::H264}};
+    for (const auto& [fourcc, codec] : kCodecs) {
+        if (name == fourcc) return std::make_unique<IvfSource>(std::move(*reader), codec, fileSize);
+    }
+    return failure("{}: unsupported codec \"{}\"; `daedalus doctor` lists those that can be decoded", path, name);
+}
+
+}  // namespace
+
+Outcome<std::unique_ptr<PacketSource>> openInput(const std::string& path) {
+    av_log_set_level(spdlog::should_log(spdlog::level::debug) ? AV_LOG_INFO : AV_LOG_FATAL);
+    const auto fileSize = checkReadable(path);
+    if (!fileSize) return failure(fileSize.error());
+    auto opened = probe(path);
+    if (!opened) return openIvf(path, *fileSize);
+    return makeLavfSource(std::move(opened->format), opened->stream, *fileSize, path);
+}
+
+}  // namespace daedalus::tools
