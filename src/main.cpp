@@ -1,0 +1,161 @@
+// The command line: which subcommand, with which options.
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daedalus/base/log.h"
+#include "daedalus/daemon/run.h"
+#include "daedalus/daemon/serve.h"
+#include "daedalus/tools/decode.h"
+#include "daedalus/tools/doctor.h"
+
+namespace daedalus {
+namespace {
+
+constexpr int kUsage = 2;
+
+/// All subcommands' options, as the user gave them.
+struct Options {
+    std::string log = "info";
+    daemon::RunOptions run;
+    daemon::ServeOptions serve;
+    tools::DecodeOptions decode;
+    tools::DoctorOptions doctor;
+};
+
+void addThreads(CLI::App* command, unsigned& threads, codec::ThreadType& type) {
+    static const std::map<std::string, codec::ThreadType> kTypes = {
+        {"auto", codec::ThreadType::Auto}, {"frame", codec::ThreadType::Frame}, {"slice", codec::ThreadType::Slice}};
+    command->add_option("--threads", threads, "Threads that decode (default: as many as there are cores)")
+        ->type_name("N")
+        ->check(CLI::Range(1, 256));
+    command->add_option("--thread-type", type, "How threads share one stream: auto, frame or slice")
+        ->type_name("TYPE")
+        ->transform(CLI::CheckedTransformer(kTypes).description(""));
+}
+
+CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
+    CLI::App* command = app.add_subcommand("run", "Run a program that finds a decoder of its own at /dev/videoN");
+    auto* node = command->add_option("--node", options.node, "Serve this /dev/videoN (default: the next free one)");
+    command->add_option("--attach", options.attach, "Use the daemon at this socket instead of a private one")->excludes(node);
+    addThreads(command, options.threads, options.threadType);
+    command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
+    command->prefix_command();
+    return command;
+}
+
+CLI::App* addServe(CLI::App& app, daemon::ServeOptions& options) {
+    CLI::App* command = app.add_subcommand("serve", "Serve a decoder until SIGTERM or SIGINT");
+    command->add_option("--socket", options.socket,
+                        "Where programs reach it (default: $XDG_RUNTIME_DIR/daedalus.sock; root: /run/daedalus/daedalus.sock)");
+    command->add_option("--node", options.node, "Serve this /dev/videoN (default: the next free one)");
+    addThreads(command, options.threads, options.threadType);
+    return command;
+}
+
+CLI::App* addDecode(CLI::App& app, tools::DecodeOptions& options) {
+    CLI::App* command = app.add_subcommand("decode", "Decode a file by a V4L2 decoder");
+    auto* device = command->add_option("--device", options.device, "The decoder (default: the first that decodes the file)");
+    command->add_flag("--in-process", options.inProcess, "Decode in this process, without a node")->excludes(device);
+    command
+        ->add_option("--capture", options.capture,
+                     "CAPTURE format: NV12, NV12M, YU12, YM12, P010, ... (default: the native one)")
+        ->type_name("FOURCC");
+    command->add_flag("--native", options.native, "Hash and write frames in FFmpeg's native order in spite of --capture");
+    command->add_option("--memory", options.memory, "Buffers: mmap, userptr or dmabuf")
+        ->type_name("KIND")
+        ->check(CLI::IsMember({"mmap", "userptr", "dmabuf"}).description(""));
+    command->add_option("--framemd5", options.frameMd5, "Write each frame's MD5 as FFmpeg's framemd5 does (- for stdout)")
+        ->type_name("FILE");
+    command->add_option("-o", options.output, "Write raw frames (- for stdout)")->type_name("FILE");
+    command->add_option("--frames", options.frames, "Stop after so many frames")->type_name("N");
+    command->add_option("--timeout", options.timeoutSeconds, "Give up after so many seconds without progress (default: 10)")
+        ->type_name("SECONDS");
+    addThreads(command, options.threads, options.threadType);
+    command->add_option("INPUT", options.input, "Any container that libavformat reads, IVF, or a raw stream")->required();
+    return command;
+}
+
+CLI::App* addDoctor(CLI::App& app, tools::DoctorOptions& options) {
+    CLI::App* command = app.add_subcommand("doctor", "Tell what this host offers and what to do about the rest");
+    command->add_flag("--probe", options.probe)->group("");
+    return command;
+}
+
+/// The name of the subcommand, wherever it stands among the common options; empty if there is none.
+std::string_view subcommandOf(const std::vector<std::string>& words) {
+    for (size_t i = 0; i < words.size(); ++i) {
+        if (words[i] == "--log") {
+            ++i;
+        } else if (!words[i].starts_with('-')) {
+            return words[i];
+        }
+    }
+    return {};
+}
+
+int usageStatus(std::string_view subcommand) { return subcommand == "run" ? daemon::kRunFailed : kUsage; }
+
+int daedalusMain(std::vector<std::string> words) {
+    const std::string subcommand(subcommandOf(words));
+    Options options;
+    // What follows run's "--" is the program's, to the last dash.
+    if (const auto dashes = std::ranges::find(words, "--"); subcommand == "run" && dashes != words.end()) {
+        options.run.command.assign(dashes + 1, words.end());
+        words.erase(dashes, words.end());
+    }
+
+    CLI::App app("A V4L2 stateful video decoder (/dev/videoN) in userspace", "daedalus");
+    app.set_version_flag("--version", "daedalus " DAEDALUS_VERSION);
+    app.require_subcommand(1);
+    app.failure_message([](const CLI::App*, const CLI::Error& error) {
+        return std::string("daedalus: ") + error.what() + "; see `daedalus --help` and `daedalus COMMAND --help`\n";
+    });
+    CLI::App* run = addRun(app, options.run);
+    CLI::App* serve = addServe(app, options.serve);
+    CLI::App* decode = addDecode(app, options.decode);
+    CLI::App* doctor = addDoctor(app, options.doctor);
+    for (CLI::App* command : {&app, run, serve, decode, doctor})
+        command
+            ->add_option("--log", options.log, "error, warning, info, debug, trace; ioctl prints every call; several by commas")
+            ->type_name("LEVEL[,ioctl]");
+    const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == subcommand; });
+    if (!subcommand.empty() && named.empty()) {
+        log::error("{}: no such command; see `daedalus --help`", subcommand);
+        return kUsage;
+    }
+    try {
+        std::ranges::reverse(words);
+        app.parse(words);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? EXIT_SUCCESS : usageStatus(subcommand);
+    }
+
+    if (const auto configured = log::configure(options.log); !configured) {
+        log::error("--log {}: no such level; choose from error, warning, info, debug, trace, ioctl", options.log);
+        return usageStatus(subcommand);
+    }
+    if (run->parsed()) {
+        const auto rest = run->remaining();
+        options.run.command.insert(options.run.command.begin(), rest.begin(), rest.end());
+        if (options.run.command.empty() || (!rest.empty() && rest.front().starts_with('-'))) {
+            log::error("{}; write `daedalus run [OPTIONS] -- PROGRAM [ARGS...]`",
+                       rest.empty() ? std::string("run: no program") : "run: unknown option " + rest.front());
+            return usageStatus(subcommand);
+        }
+        return daemon::runMain(options.run);
+    }
+    if (serve->parsed()) return daemon::serveMain(options.serve);
+    if (decode->parsed()) return tools::decodeMain(options.decode);
+    return tools::doctorMain(options.doctor);
+}
+
+}  // namespace
+}  // namespace daedalus
+
+int main(int argc, char** argv) { return daedalus::daedalusMain({argv + 1, argv + argc}); }
