@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Fails on tabs, trailing blanks, other line ends and missing last newlines; warns of files that want to be two."""
+
+import sys
+
+import tree
+
+TEXT = {".cpp", ".h", ".py", ".md", ".build", ".txt", ".sh", ".yml", ".supp", ""}
+LONG = {".cpp", ".h", ".py"}
+MANY_LINES = 400
+
+
+def complaints_about(text):
+    lines = text.split("\n")
+    for number, line in enumerate(lines, 1):
+        if "\t" in line:
+            yield number, "a tab"
+        if line.endswith((" ", "\r")):
+            yield number, "trailing blanks or a carriage return"
+    if text and not text.endswith("\n"):
+        yield len(lines), "no newline at the end"
+
+
+def main():
+    failed = 0
+    for path in tree.files():
+        if path.suffix not in TEXT or path.name == "Kbuild":
+            continue
+        name = path.relative_to(tree.ROOT)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            if path.suffix:
+                failed += 1
+                print(f"{name}: not UTF-8")
+            continue
+        for number, complaint in complaints_about(text):
+            failed += 1
+            print(f"{name}:{number}: {complaint}")
+        length = text.count("\n")
+        if path.suffix in LONG and length > MANY_LINES:
+            print(f"{name}: warning: {length} lines; a file of more than about {MANY_LINES} wants to be two")
+    print(f"{failed} complaints")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

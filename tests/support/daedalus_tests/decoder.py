@@ -1,0 +1,131 @@
+"""The daedalus under test: where it is, how clients are run against it, and as whom."""
+
+import atexit
+import dataclasses
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+NOBODY = 65534
+
+
+@dataclasses.dataclass
+class Outcome:
+    status: int
+    output: bytes
+    errors: str
+
+    def excerpt(self):
+        """The end of what the program complained of."""
+        return f"status {self.status}: " + " / ".join(self.errors.strip().splitlines()[-4:])
+
+
+class Scratch:
+    """A folder under /tmp that every user can read, gone at exit. Other users may not reach the build folder."""
+
+    def __init__(self):
+        self.path = pathlib.Path(tempfile.mkdtemp(prefix="daedalus-test-"))
+        self.path.chmod(0o755)
+        atexit.register(shutil.rmtree, self.path, ignore_errors=True)
+
+    def copy(self, source, mode=0o755):
+        """A copy of `source` that every user can read."""
+        target = self.path / pathlib.Path(source).name
+        if not target.exists():
+            shutil.copyfile(source, target)
+            target.chmod(mode)
+        return target
+
+
+class Decoder:
+    """`daedalus` of a build folder, run as the caller or as nobody, with or without a seccomp filter."""
+
+    def __init__(self, program, preload="", nobody=False, seccomp=""):
+        self.scratch = Scratch()
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("DAEDALUS_")}
+        self.wrapper = []
+        self.program = pathlib.Path(program).resolve()
+        # Only root can become somebody else; whoever is not root already is what is wanted.
+        self.nobody = nobody and os.geteuid() == 0
+        if self.nobody:
+            self.program = self.scratch.copy(self.program)
+            if preload:
+                preload = self.scratch.copy(preload)
+            home = self.scratch.path / "home"
+            home.mkdir(mode=0o700)
+            os.chown(home, NOBODY, NOBODY)
+            self.environment.update(HOME=str(home), XDG_RUNTIME_DIR=str(home), XDG_CACHE_HOME=str(home))
+            self.wrapper += ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"]
+        if preload:
+            # Absolute: the programs run in folders of their own.
+            self.environment["DAEDALUS_PRELOAD"] = str(pathlib.Path(preload).resolve())
+        if seccomp:
+            self.wrapper.append(str(self.scratch.copy(seccomp)))
+
+    def readable(self, path):
+        """`path`, or a copy of it where the client's user may not read the original."""
+        return self.scratch.copy(path, 0o644) if self.nobody else path
+
+    def writable(self, name):
+        """A path that the client may create."""
+        folder = self.scratch.path / ("home" if self.nobody else "")
+        return folder / name
+
+    def execute(self, command, timeout=300):
+        """Runs a command in the client's surroundings; a hang becomes status -SIGKILL."""
+        with subprocess.Popen(
+            [*self.wrapper, *map(str, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            env=self.environment, cwd="/", start_new_session=True,
+        ) as child:
+            try:
+                output, errors = child.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                output, errors = child.communicate()
+                errors += f"\nkilled after {timeout} s".encode()
+        return Outcome(child.returncode, output, errors.decode(errors="replace"))
+
+    def run(self, *command, timeout=300, options=()):
+        """`daedalus run -- COMMAND`."""
+        return self.execute([self.program, "run", *options, "--", *command], timeout)
+
+    def decode_command(self, path, *options):
+        return [self.program, "decode", *options, "--framemd5", "-", path]
+
+
+class Server:
+    """`daedalus serve`, and clients attached to it: a context."""
+
+    def __init__(self, decoder, *options):
+        self.decoder = decoder
+        self.socket = decoder.writable("daedalus.sock")
+        self.options = options
+        self.process = None
+
+    def __enter__(self):
+        command = [*self.decoder.wrapper, self.decoder.program, "serve", "--socket", self.socket, *self.options]
+        self.process = subprocess.Popen([str(word) for word in command], env=self.decoder.environment, cwd="/")
+        deadline = time.monotonic() + 20
+        while not self.socket.exists():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.process.kill()
+                raise RuntimeError("daedalus serve did not start")
+            time.sleep(0.02)
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            status = self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise RuntimeError("daedalus serve did not end on SIGTERM") from None
+        if status != 0:
+            raise RuntimeError(f"daedalus serve ended with status {status}")
+
+    def run(self, *command, timeout=300):
+        return self.decoder.run(*command, timeout=timeout, options=["--attach", str(self.socket)])

@@ -1,0 +1,149 @@
+"""Small synthetic streams of every codec, made by the ffmpeg command line when a test first asks for them."""
+
+import dataclasses
+import fcntl
+import os
+import pathlib
+import struct
+import subprocess
+
+SKIP = 77  # the exit status that Meson counts as "skipped"
+
+
+@dataclasses.dataclass(frozen=True)
+class Stream:
+    """One stream: `options` are ffmpeg's; a stream with `parts` is these others, one after the other."""
+
+    name: str
+    codec: str
+    options: str = ""
+    size: str = "320x240"
+    pixels: str = "yuv420p"
+    frames: int = 30
+    parts: tuple = ()
+
+    @property
+    def changes_size(self):
+        return bool(self.parts)
+
+
+_X264 = "-c:v libx264 -preset veryfast -threads 1"
+_X265 = "-c:v libx265 -preset ultrafast -x265-params log-level=none:pools=none:frame-threads=1:"
+_VPX = "-c:v libvpx -cpu-used 8 -deadline realtime -threads 1 -b:v 300k"
+_VP9 = "-c:v libvpx-vp9 -cpu-used 8 -deadline realtime -threads 1 -b:v 300k"
+_AOM = "-c:v libaom-av1 -cpu-used 8 -threads 1 -b:v 300k"
+_MPEG2 = "-c:v mpeg2video -threads 1 -b:v 1M"
+# Two columns, two lines from the four sides: more than alignment alone ever cuts.
+_FOUR_SIDES = "crop_left=6:crop_right=10:crop_top=4:crop_bottom=2"
+
+STREAMS = [
+    Stream("h264_high_b_frames.h264", "h264", f"{_X264} -bf 3 -g 12"),
+    Stream("h264_baseline_slices.h264", "h264", f"{_X264} -profile:v baseline -slices 4 -g 10"),
+    Stream("h264_interlaced.h264", "h264", f"{_X264} -bf 2 -flags +ildct+ilme -x264-params tff=1"),
+    Stream("h264_cropped.h264", "h264", f"{_X264} -bsf:v h264_metadata={_FOUR_SIDES}", size="336x256"),
+    Stream("h264_unaligned.h264", "h264", f"{_X264} -bf 2", size="322x242"),
+    Stream("h264_container.mp4", "h264", f"{_X264} -bf 2 -g 15"),
+    Stream("h264_delimited.h264", "h264", f"{_X264} -bf 0 -bsf:v h264_metadata=aud=insert", size="1280x720"),
+    Stream("h264_small.h264", "h264", f"{_X264} -bf 1", size="176x144", frames=15),
+    Stream("h264_large.h264", "h264", f"{_X264} -bf 1", size="352x288", frames=15),
+    Stream("h264_change.h264", "h264", parts=("h264_small.h264", "h264_large.h264", "h264_small.h264")),
+    Stream("h264_10bit.h264", "h264", f"{_X264} -bf 2", pixels="yuv420p10le", frames=15),
+    Stream("h264_422.h264", "h264", _X264, pixels="yuv422p", frames=15),
+    Stream("h264_444.h264", "h264", _X264, pixels="yuv444p", frames=15),
+    Stream("hevc_b_frames.hevc", "hevc", f"{_X265}bframes=3:keyint=12"),
+    Stream("hevc_wpp.hevc", "hevc", f"{_X265}wpp=1:bframes=0"),
+    Stream("hevc_cropped.hevc", "hevc", f"{_X265}bframes=2 -bsf:v hevc_metadata={_FOUR_SIDES}", size="336x256"),
+    Stream("hevc_unaligned.hevc", "hevc", f"{_X265}bframes=2", size="322x242"),
+    Stream("hevc_container.mkv", "hevc", f"{_X265}bframes=2"),
+    Stream("hevc_small.hevc", "hevc", f"{_X265}bframes=1", size="176x144", frames=15),
+    Stream("hevc_large.hevc", "hevc", f"{_X265}bframes=1", size="352x288", frames=15),
+    Stream("hevc_change.hevc", "hevc", parts=("hevc_small.hevc", "hevc_large.hevc", "hevc_small.hevc")),
+    Stream("hevc_10bit.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv420p10le"),
+    Stream("hevc_12bit.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv420p12le", frames=15),
+    Stream("hevc_422.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv422p", frames=15),
+    Stream("hevc_444.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv444p", frames=15),
+    Stream("hevc_grey.hevc", "hevc", f"{_X265}bframes=2", pixels="gray", frames=15),
+    Stream("vp8.ivf", "vp8", f"{_VPX} -g 15"),
+    Stream("vp8_hidden_frames.webm", "vp8", "-c:v libvpx -cpu-used 4 -b:v 300k -auto-alt-ref 1 -lag-in-frames 12"),
+    Stream("vp8_odd.ivf", "vp8", _VPX, size="321x239"),
+    Stream("vp8_small.ivf", "vp8", _VPX, size="176x144", frames=15),
+    Stream("vp8_large.ivf", "vp8", _VPX, size="352x288", frames=15),
+    Stream("vp8_change.ivf", "vp8", parts=("vp8_small.ivf", "vp8_large.ivf", "vp8_small.ivf")),
+    Stream("vp9.ivf", "vp9", f"{_VP9} -g 15"),
+    Stream("vp9_hidden_frames.webm", "vp9", "-c:v libvpx-vp9 -cpu-used 4 -b:v 300k -auto-alt-ref 1 -lag-in-frames 12"),
+    Stream("vp9_odd.ivf", "vp9", _VP9, size="319x241"),
+    Stream("vp9_small.ivf", "vp9", _VP9, size="176x144", frames=15),
+    Stream("vp9_large.ivf", "vp9", _VP9, size="352x288", frames=15),
+    Stream("vp9_change.ivf", "vp9", parts=("vp9_small.ivf", "vp9_large.ivf", "vp9_small.ivf")),
+    Stream("vp9_10bit.ivf", "vp9", f"{_VP9} -profile:v 2", pixels="yuv420p10le", frames=15),
+    Stream("vp9_12bit.ivf", "vp9", f"{_VP9} -profile:v 2", pixels="yuv420p12le", frames=15),
+    Stream("vp9_422.ivf", "vp9", f"{_VP9} -profile:v 1", pixels="yuv422p", frames=15),
+    Stream("vp9_444.ivf", "vp9", f"{_VP9} -profile:v 1", pixels="yuv444p", frames=15),
+    Stream("av1.ivf", "av1", f"{_AOM} -g 15 -lag-in-frames 10"),
+    Stream("av1_container.mkv", "av1", _AOM),
+    Stream("av1_odd.ivf", "av1", _AOM, size="322x238"),
+    Stream("av1_small.ivf", "av1", _AOM, size="176x144", frames=15),
+    Stream("av1_large.ivf", "av1", _AOM, size="352x288", frames=15),
+    Stream("av1_change.ivf", "av1", parts=("av1_small.ivf", "av1_large.ivf", "av1_small.ivf")),
+    Stream("av1_10bit.ivf", "av1", _AOM, pixels="yuv420p10le", frames=15),
+    Stream("av1_12bit.ivf", "av1", _AOM, pixels="yuv420p12le", frames=15),
+    Stream("av1_422.ivf", "av1", _AOM, pixels="yuv422p", frames=15),
+    Stream("av1_444.ivf", "av1", _AOM, pixels="yuv444p", frames=15),
+    Stream("mpeg2_422.m2v", "mpeg2", f"{_MPEG2} -bf 2", pixels="yuv422p", frames=15),
+    Stream("mpeg2_b_frames.m2v", "mpeg2", f"{_MPEG2} -bf 2 -g 12"),
+    Stream("mpeg2_interlaced.m2v", "mpeg2", f"{_MPEG2} -bf 2 -flags +ildct+ilme -top 1"),
+    Stream("mpeg2_unaligned.m2v", "mpeg2", _MPEG2, size="330x250"),
+    Stream("mpeg2_container.ts", "mpeg2", f"{_MPEG2} -bf 2"),
+    Stream("mpeg2_small.m2v", "mpeg2", f"{_MPEG2} -bf 1", size="176x144", frames=15),
+    Stream("mpeg2_large.m2v", "mpeg2", f"{_MPEG2} -bf 1", size="352x288", frames=15),
+    Stream("mpeg2_change.m2v", "mpeg2", parts=("mpeg2_small.m2v", "mpeg2_large.m2v", "mpeg2_small.m2v")),
+]
+
+BY_NAME = {stream.name: stream for stream in STREAMS}
+CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg2")
+
+
+def _join(paths):
+    """Elementary streams are joined byte by byte; an IVF file has one header, and frame times that rise."""
+    if paths[0].suffix != ".ivf":
+        return b"".join(path.read_bytes() for path in paths)
+    header, joined, time = None, b"", 0
+    for path in paths:
+        data = path.read_bytes()
+        header = header or data[:32]
+        position = 32
+        while position + 12 <= len(data):
+            length = struct.unpack_from("<I", data, position)[0]
+            joined += struct.pack("<IQ", length, time) + data[position + 12 : position + 12 + length]
+            position += 12 + length
+            time += 1
+    return header[:24] + struct.pack("<I", time) + header[28:] + joined
+
+
+def _make(stream, path, cache):
+    if stream.parts:
+        path.write_bytes(_join([provide(BY_NAME[part], cache) for part in stream.parts]))
+        return
+    # Motion, detail and noise: a frame must not equal another by chance.
+    source = f"testsrc2=size=320x240:rate=30,scale={stream.size.replace('x', ':')},noise=alls=4:allf=t:all_seed=7"
+    command = ["ffmpeg", "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-frames:v", str(stream.frames)]
+    command += ["-pix_fmt", stream.pixels, *stream.options.split(), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 or not path.stat().st_size:
+        raise RuntimeError(f"{stream.name}: ffmpeg cannot make it: {done.stderr.strip()}")
+
+
+def provide(stream, cache):
+    """The stream's file in the folder `cache`, made if it is not there. Several processes may ask at once."""
+    cache = pathlib.Path(cache)
+    cache.mkdir(parents=True, exist_ok=True)
+    path = cache / stream.name
+    if path.exists():
+        return path
+    with open(cache / f".{stream.name}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.exists():
+            fresh = cache / f"new-{os.getpid()}-{stream.name}"
+            _make(stream, fresh, cache)
+            fresh.rename(path)
+    return path

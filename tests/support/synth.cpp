@@ -1,0 +1,304 @@
+#include "synth.h"
+
+extern "C" {
+#include <libavcodec/avcodec.h>
+#include <libavcodec/bsf.h>
+#include <libavutil/imgutils.h>
+#include <libavutil/log.h>
+#include <libavutil/md5.h>
+#include <libavutil/opt.h>
+#include <libavutil/pixdesc.h>
+}
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <memory>
+
+/// LeakSanitizer asks for this by name. The encoders that make the streams leak by themselves.
+extern "C" const char* __lsan_default_suppressions();
+extern "C" const char* __lsan_default_suppressions() { return "leak:libx265\nleak:libSvtAv1Enc\nleak:libaom\n"; }
+
+namespace daedalus::test {
+namespace {
+
+struct Freer {
+    void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
+    void operator()(AVFrame* frame) const { av_frame_free(&frame); }
+    void operator()(AVPacket* packet) const { av_packet_free(&packet); }
+    void operator()(AVBSFContext* filter) const { av_bsf_free(&filter); }
+};
+template <class T>
+using Owned = std::unique_ptr<T, Freer>;
+
+AVCodecID idOf(v4l2::Codec codec) {
+    switch (codec) {
+        case v4l2::Codec::H264:
+            return AV_CODEC_ID_H264;
+        case v4l2::Codec::Hevc:
+            return AV_CODEC_ID_HEVC;
+        case v4l2::Codec::Vp8:
+            return AV_CODEC_ID_VP8;
+        case v4l2::Codec::Vp9:
+            return AV_CODEC_ID_VP9;
+        case v4l2::Codec::Av1:
+            return AV_CODEC_ID_AV1;
+        case v4l2::Codec::Mpeg2:
+            return AV_CODEC_ID_MPEG2VIDEO;
+    }
+    return AV_CODEC_ID_NONE;
+}
+
+const AVCodec* encoderOf(v4l2::Codec codec) {
+    switch (codec) {
+        case v4l2::Codec::H264:
+            return avcodec_find_encoder_by_name("libx264");
+        case v4l2::Codec::Hevc:
+            return avcodec_find_encoder_by_name("libx265");
+        case v4l2::Codec::Vp8:
+            return avcodec_find_encoder_by_name("libvpx");
+        case v4l2::Codec::Vp9:
+            return avcodec_find_encoder_by_name("libvpx-vp9");
+        case v4l2::Codec::Av1: {
+            const AVCodec* found = avcodec_find_encoder_by_name("libaom-av1");
+            return found ? found : avcodec_find_encoder_by_name("libsvtav1");
+        }
+        case v4l2::Codec::Mpeg2:
+            return avcodec_find_encoder_by_name("mpeg2video");
+    }
+    return nullptr;
+}
+
+AVPixelFormat pixelFormat(const SynthOptions& options) {
+    const bool deep = options.bitDepth > 8;
+    switch (options.chroma) {
+        case v4l2::Chroma::Mono:
+            return deep ? AV_PIX_FMT_GRAY10 : AV_PIX_FMT_GRAY8;
+        case v4l2::Chroma::Yuv422:
+            return deep ? AV_PIX_FMT_YUV422P10 : AV_PIX_FMT_YUV422P;
+        case v4l2::Chroma::Yuv444:
+            return deep ? AV_PIX_FMT_YUV444P10 : AV_PIX_FMT_YUV444P;
+        default:
+            return deep ? AV_PIX_FMT_YUV420P10 : AV_PIX_FMT_YUV420P;
+    }
+}
+
+void option(AVCodecContext* context, const char* name, const std::string& value) {
+    // Not every encoder, nor every version of one, knows every option.
+    static_cast<void>(av_opt_set(context, name, value.c_str(), AV_OPT_SEARCH_CHILDREN));
+}
+
+void setUp(AVCodecContext* context, v4l2::Codec codec, const SynthOptions& options) {
+    const std::string gop = std::to_string(options.gop);
+    const std::string bframes = std::to_string(options.bframes);
+    context->gop_size = static_cast<int>(options.gop);
+    context->thread_count = 1;
+    switch (codec) {
+        case v4l2::Codec::H264:
+            context->max_b_frames = static_cast<int>(options.bframes);
+            option(context, "preset", "veryfast");
+            option(context, "x264-params",
+                   "scenecut=0:threads=1:lookahead-threads=1:keyint=" + gop + ":min-keyint=" + gop + ":bframes=" + bframes +
+                       ":b-adapt=0:slices=" + std::to_string(options.slices) + (options.interlaced ? ":tff=1" : ""));
+            break;
+        case v4l2::Codec::Hevc:
+            option(context, "preset", "ultrafast");
+            option(context, "x265-params",
+                   "log-level=none:scenecut=0:open-gop=0:pools=1:frame-threads=1:keyint=" + gop + ":min-keyint=" + gop +
+                       ":bframes=" + bframes + ":b-adapt=0");
+            break;
+        case v4l2::Codec::Vp8:
+        case v4l2::Codec::Vp9:
+            context->bit_rate = 400'000;
+            option(context, "deadline", "realtime");
+            option(context, "cpu-used", "8");
+            break;
+        case v4l2::Codec::Av1:
+            context->bit_rate = 400'000;
+            option(context, "usage", "realtime");
+            option(context, "cpu-used", "8");
+            option(context, "lag-in-frames", "0");
+            option(context, "preset", "12");
+            break;
+        case v4l2::Codec::Mpeg2:
+            context->bit_rate = 1'000'000;
+            context->max_b_frames = static_cast<int>(options.bframes);
+            context->slices = static_cast<int>(options.slices);
+            if (options.interlaced) context->flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME;
+            break;
+    }
+}
+
+template <class Sample>
+void paint(AVFrame* frame, unsigned number, uint32_t seed, int shift) {
+    const AVPixFmtDescriptor* description = av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame->format));
+    for (int plane = 0; plane < description->nb_components; ++plane) {
+        const int width = plane ? AV_CEIL_RSHIFT(frame->width, description->log2_chroma_w) : frame->width;
+        const int height = plane ? AV_CEIL_RSHIFT(frame->height, description->log2_chroma_h) : frame->height;
+        for (int y = 0; y < height; ++y) {
+            auto* line = reinterpret_cast<Sample*>(frame->data[plane] + static_cast<ptrdiff_t>(frame->linesize[plane]) * y);
+            for (int x = 0; x < width; ++x) {
+                // A slope that moves, and a coarse checker that moves against it.
+                const unsigned slope = static_cast<unsigned>(x) * 2 + static_cast<unsigned>(y) + number * 5 + seed * 37;
+                const unsigned checker =
+                    ((static_cast<unsigned>(x) + number * 3) / 9 ^ (static_cast<unsigned>(y) + seed) / 7) & 1;
+                const unsigned level = 16 + (slope * (plane + 1U) % 160) + checker * 40;
+                line[x] = static_cast<Sample>(level << shift);
+            }
+        }
+    }
+}
+
+AccessUnit unitOf(const AVPacket* packet) {
+    AccessUnit unit;
+    unit.bytes.resize(static_cast<size_t>(packet->size));
+    std::memcpy(unit.bytes.data(), packet->data, unit.bytes.size());
+    unit.key = packet->flags & AV_PKT_FLAG_KEY;
+    return unit;
+}
+
+/// Rewrites the cropping fields of the parameter sets; null if nothing is to be cropped.
+Owned<AVBSFContext> cropFilter(v4l2::Codec codec, const AVCodecContext* encoder, const SynthCrop& crop) {
+    if (!(crop.left || crop.top || crop.right || crop.bottom)) return nullptr;
+    const AVBitStreamFilter* filter = av_bsf_get_by_name(codec == v4l2::Codec::H264 ? "h264_metadata" : "hevc_metadata");
+    AVBSFContext* context = nullptr;
+    if (!filter || av_bsf_alloc(filter, &context) < 0) return nullptr;
+    Owned<AVBSFContext> owned(context);
+    if (avcodec_parameters_from_context(context->par_in, encoder) < 0) return nullptr;
+    av_opt_set_int(context->priv_data, "crop_left", crop.left, 0);
+    av_opt_set_int(context->priv_data, "crop_top", crop.top, 0);
+    av_opt_set_int(context->priv_data, "crop_right", crop.right, 0);
+    av_opt_set_int(context->priv_data, "crop_bottom", crop.bottom, 0);
+    if (av_bsf_init(context) < 0) return nullptr;
+    return owned;
+}
+
+std::string visibleMd5(const AVFrame* frame) {
+    const auto format = static_cast<AVPixelFormat>(frame->format);
+    const int size = av_image_get_buffer_size(format, frame->width, frame->height, 1);
+    if (size < 0) return {};
+    std::vector<std::byte> packed(static_cast<size_t>(size));
+    av_image_copy_to_buffer(reinterpret_cast<uint8_t*>(packed.data()), size, frame->data, frame->linesize, format, frame->width,
+                            frame->height, 1);
+    return md5(packed);
+}
+
+void decode(v4l2::Codec codec, std::span<const AccessUnit> units, const std::function<void(const AVFrame*)>& take) {
+    const AVCodec* decoder = codec == v4l2::Codec::Av1 ? avcodec_find_decoder_by_name("libdav1d") : nullptr;
+    if (!decoder) decoder = avcodec_find_decoder(idOf(codec));
+    if (!decoder) return;
+    const Owned<AVCodecContext> context(avcodec_alloc_context3(decoder));
+    const Owned<AVFrame> frame(av_frame_alloc());
+    const Owned<AVPacket> packet(av_packet_alloc());
+    context->thread_count = 1;
+    // Without this FFmpeg drops left crops that would misalign its lines.
+    context->flags |= AV_CODEC_FLAG_UNALIGNED;
+    if (avcodec_open2(context.get(), decoder, nullptr) < 0) return;
+    const auto receiveAll = [&] {
+        while (avcodec_receive_frame(context.get(), frame.get()) >= 0) take(frame.get());
+    };
+    for (const AccessUnit& unit : units) {
+        if (av_new_packet(packet.get(), static_cast<int>(unit.bytes.size())) < 0) return;
+        std::memcpy(packet->data, unit.bytes.data(), unit.bytes.size());
+        static_cast<void>(avcodec_send_packet(context.get(), packet.get()));
+        av_packet_unref(packet.get());
+        receiveAll();
+    }
+    static_cast<void>(avcodec_send_packet(context.get(), nullptr));
+    receiveAll();
+}
+
+}  // namespace
+
+std::vector<std::byte> SynthStream::bytes() const {
+    std::vector<std::byte> all;
+    for (const AccessUnit& unit : units) all.insert(all.end(), unit.bytes.begin(), unit.bytes.end());
+    return all;
+}
+
+std::string md5(std::span<const std::byte> bytes) {
+    std::array<uint8_t, 16> sum{};
+    av_md5_sum(sum.data(), reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+    std::string hex;
+    for (const uint8_t byte : sum) {
+        constexpr const char* kDigits = "0123456789abcdef";
+        hex += kDigits[byte >> 4];
+        hex += kDigits[byte & 15];
+    }
+    return hex;
+}
+
+std::vector<std::string> referenceMd5(v4l2::Codec codec, std::span<const AccessUnit> units) {
+    std::vector<std::string> sums;
+    decode(codec, units, [&](const AVFrame* frame) { sums.push_back(visibleMd5(frame)); });
+    return sums;
+}
+
+std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t height, unsigned frames,
+                                 const SynthOptions& options) {
+    // The encoders greet on stderr; a test's output is for the test.
+    av_log_set_level(AV_LOG_ERROR);
+    ::setenv("SVT_LOG", "0", 0);
+    const AVCodec* encoder = encoderOf(codec);
+    if (!encoder) return std::nullopt;
+    const Owned<AVCodecContext> context(avcodec_alloc_context3(encoder));
+    context->width = static_cast<int>(width);
+    context->height = static_cast<int>(height);
+    context->pix_fmt = pixelFormat(options);
+    context->time_base = {1, 25};
+    context->framerate = {25, 1};
+    setUp(context.get(), codec, options);
+    if (avcodec_open2(context.get(), encoder, nullptr) < 0) return std::nullopt;
+    const bool cropped = options.crop.left || options.crop.top || options.crop.right || options.crop.bottom;
+    const Owned<AVBSFContext> filter = cropFilter(codec, context.get(), options.crop);
+    if (cropped && !filter) return std::nullopt;
+
+    SynthStream stream;
+    stream.codec = codec;
+    const Owned<AVPacket> packet(av_packet_alloc());
+    const auto collect = [&] {
+        while (avcodec_receive_packet(context.get(), packet.get()) >= 0) {
+            if (filter) {
+                if (av_bsf_send_packet(filter.get(), packet.get()) < 0) continue;
+                if (av_bsf_receive_packet(filter.get(), packet.get()) < 0) continue;
+            }
+            stream.units.push_back(unitOf(packet.get()));
+            av_packet_unref(packet.get());
+        }
+    };
+    for (unsigned number = 0; number < frames; ++number) {
+        const Owned<AVFrame> frame(av_frame_alloc());
+        frame->width = context->width;
+        frame->height = context->height;
+        frame->format = context->pix_fmt;
+        frame->pts = number;
+        if (av_frame_get_buffer(frame.get(), 0) < 0) return std::nullopt;
+        if (options.bitDepth > 8)
+            paint<uint16_t>(frame.get(), number, options.seed, options.bitDepth - 8);
+        else
+            paint<uint8_t>(frame.get(), number, options.seed, 0);
+        if (avcodec_send_frame(context.get(), frame.get()) < 0) return std::nullopt;
+        collect();
+    }
+    static_cast<void>(avcodec_send_frame(context.get(), nullptr));
+    collect();
+
+    decode(codec, stream.units, [&](const AVFrame* frame) {
+        if (stream.frameMd5.empty()) {
+            stream.width = static_cast<uint32_t>(frame->width);
+            stream.height = static_cast<uint32_t>(frame->height);
+        }
+        stream.frameMd5.push_back(visibleMd5(frame));
+    });
+    return stream;
+}
+
+SynthStream join(const SynthStream& first, const SynthStream& second) {
+    SynthStream both = first;
+    both.units.insert(both.units.end(), second.units.begin(), second.units.end());
+    both.frameMd5 = referenceMd5(first.codec, both.units);
+    return both;
+}
+
+}  // namespace daedalus::test

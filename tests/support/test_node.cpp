@@ -1,0 +1,78 @@
+#include "test_node.h"
+
+#include <fcntl.h>
+#include <cstdlib>
+#include <stdexcept>
+
+#include "daedalus/transport/socket.h"
+#include "fd_client.h"
+#include "proto/wire.h"
+
+namespace daedalus::test {
+namespace {
+
+class InprocClient final : public Client {
+public:
+    explicit InprocClient(std::unique_ptr<transport::InprocFile> file) : file_(std::move(file)) {}
+    int ioctl(unsigned long cmd, void* argument) override { return file_->ioctl(cmd, argument) == 0 ? 0 : errno; }
+    void* mmap(size_t length, int protection, uint64_t offset) override { return file_->mmap(length, protection, offset); }
+    short poll(short events, int timeoutMs) override {
+        short got = 0;
+        return file_->poll(events, &got, timeoutMs) > 0 ? got : short{0};
+    }
+    void setNonblocking(bool nonblocking) override { file_->setNonblocking(nonblocking); }
+
+private:
+    std::unique_ptr<transport::InprocFile> file_;
+};
+
+}  // namespace
+
+struct TestNode::Server {
+    std::unique_ptr<transport::SocketServer> socket;
+    std::string path;
+};
+
+std::string TestNode::transport() {
+    const char* name = std::getenv("DAEDALUS_TEST_TRANSPORT");
+    return name ? name : "inproc";
+}
+
+TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads)
+    : codecs_(std::move(codecs)),
+      pool_(threads),
+      device_(loop_, pool_, *codecs_, {}),
+      node_(device_),
+      server_(std::make_unique<Server>()) {
+    if (transport() == "socket") {
+        const char* path = std::getenv(proto::kSocketVariable);
+        if (!path) throw std::runtime_error("the socket transport needs a path in the environment");
+        // Always the same: the library in this process asks for the path once, and would show the last node to freeNodePath().
+        auto socket = transport::listenSocket(loop_, node_, path, {.nodePath = "/dev/video250"});
+        if (!socket) throw std::runtime_error("cannot listen at the socket");
+        server_->socket = *std::move(socket);
+        server_->path = server_->socket->nodePath();
+    }
+    thread_ = std::thread([this] { loop_.run(); });
+}
+
+TestNode::~TestNode() {
+    loop_.post([this] {
+        server_->socket.reset();
+        loop_.stop();
+    });
+    thread_.join();
+}
+
+std::unique_ptr<Client> TestNode::open(int flags) {
+    if (server_->socket) {
+        UniqueFd fd(::open(server_->path.c_str(), O_RDWR | O_CLOEXEC | flags));
+        if (!fd) throw std::runtime_error("cannot open the node");
+        return std::make_unique<FdClient>(std::move(fd));
+    }
+    auto file = transport::openInproc(loop_, node_, flags);
+    if (!file) throw std::runtime_error("cannot open the node");
+    return std::make_unique<InprocClient>(*std::move(file));
+}
+
+}  // namespace daedalus::test

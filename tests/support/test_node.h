@@ -1,0 +1,55 @@
+// A node for contract tests, and a client that reaches it by the transport that the environment names.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "daedalus/base/event_loop.h"
+#include "daedalus/base/worker_pool.h"
+#include "daedalus/codec/decoder.h"
+#include "daedalus/device/device.h"
+#include "daedalus/ioctl/node.h"
+#include "daedalus/transport/inproc.h"
+
+namespace daedalus::test {
+
+/// What a test does with an open node: the system calls, whichever way they travel. Any thread.
+class Client {
+public:
+    virtual ~Client() = default;
+    /// 0, or the errno.
+    virtual int ioctl(unsigned long cmd, void* argument) = 0;
+    virtual void* mmap(size_t length, int protection, uint64_t offset) = 0;
+    /// The events that are set, 0 after `timeoutMs`.
+    virtual short poll(short events, int timeoutMs) = 0;
+    virtual void setNonblocking(bool nonblocking) = 0;
+};
+
+/// A node on its own loop thread. DAEDALUS_TEST_TRANSPORT says how open() reaches it: "inproc" (default), or "socket" (the
+/// test then runs under the preload library and DAEDALUS_SOCKET names where to listen).
+class TestNode {
+public:
+    explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2);
+    ~TestNode();
+    TestNode(const TestNode&) = delete;
+    TestNode& operator=(const TestNode&) = delete;
+
+    /// A new session. `flags`: O_NONBLOCK or 0.
+    [[nodiscard]] std::unique_ptr<Client> open(int flags = 0);
+
+    /// The name of the transport in use.
+    [[nodiscard]] static std::string transport();
+
+private:
+    struct Server;
+    std::unique_ptr<codec::Factory> codecs_;
+    EventLoop loop_;
+    WorkerPool pool_;
+    device::Device device_;
+    ioctl::Node node_;
+    std::unique_ptr<Server> server_;
+    std::thread thread_;
+};
+
+}  // namespace daedalus::test

@@ -1,0 +1,283 @@
+// libavcodec behind codec::Decoder: pixels, headers, tags, drain and flush.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <random>
+#include <set>
+
+#include "codec_support.h"
+
+using namespace daedalus;
+using namespace daedalus::test;
+
+namespace {
+
+constexpr v4l2::Codec kCodecs[] = {v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Vp8,
+                                   v4l2::Codec::Vp9,  v4l2::Codec::Av1,  v4l2::Codec::Mpeg2};
+
+std::unique_ptr<codec::Decoder> openDecoder(v4l2::Codec codec, unsigned threads = 1) {
+    auto factory = codec::makeFfmpegFactory();
+    REQUIRE(factory->supports(codec));
+    auto decoder = factory->open(codec, {.threads = threads});
+    REQUIRE(decoder);
+    return std::move(*decoder);
+}
+
+void checkStream(const SynthStream& stream, unsigned threads = 1) {
+    auto decoder = openDecoder(stream.codec, threads);
+    const auto buffers = buffersOf(stream);
+    REQUIRE(decoder->send(buffers.front(), 0));
+    const auto headers = decoder->headers();
+    Output output;
+    receiveAll(*decoder, output);
+    for (size_t i = 1; i < buffers.size(); ++i) {
+        REQUIRE(decoder->send(buffers[i], i));
+        receiveAll(*decoder, output);
+    }
+    REQUIRE(decoder->drain());
+    receiveAll(*decoder, output);
+    CHECK(output.ended);
+    CHECK(output.error == 0);
+    CHECK(output.damaged.empty());
+    CHECK(output.md5s() == stream.frameMd5);
+    REQUIRE(headers);
+    REQUIRE_FALSE(output.frames.empty());
+    CHECK(headers->sameSetup(output.frames.front()->format()));
+    CHECK(headers->visible.width == stream.width);
+    CHECK(headers->visible.height == stream.height);
+    for (const auto& frame : output.frames) {
+        CHECK_FALSE(frame->damaged());
+        CHECK(frame->format().sameSetup(*headers));
+        CHECK(frame->tag() < buffers.size());
+    }
+}
+
+}  // namespace
+
+TEST_CASE("every codec gives libavcodec's own frames") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const unsigned threads = GENERATE(1U, 3U);
+    CAPTURE(v4l2::findCoded(codec)->name, threads);
+    const auto stream = synth(codec, 178, 98, 12, {.bframes = 2, .gop = 6});
+    if (!stream) return skipWithoutEncoder();
+    REQUIRE(stream->frameMd5.size() == 12);
+    checkStream(*stream, threads);
+}
+
+TEST_CASE("odd sizes") {
+    const v4l2::Codec codec = GENERATE(v4l2::Codec::Vp8, v4l2::Codec::Vp9, v4l2::Codec::Av1);
+    const auto stream = synth(codec, 67, 35, 3);
+    if (!stream) return skipWithoutEncoder();
+    checkStream(*stream);
+    auto decoder = openDecoder(codec);
+    const Output output = decodeAll(*decoder, buffersOf(*stream));
+    REQUIRE_FALSE(output.frames.empty());
+    CHECK(output.frames[0]->format().codedWidth == 68);
+    CHECK(output.frames[0]->format().codedHeight == 36);
+    CHECK(output.frames[0]->format().visible == v4l2::Rect{0, 0, 67, 35});
+}
+
+TEST_CASE("sizes below the smallest node size") {
+    const auto stream = synth(v4l2::Codec::Vp9, 8, 10, 3);
+    if (!stream) return skipWithoutEncoder();
+    checkStream(*stream);
+    auto decoder = openDecoder(v4l2::Codec::Vp9);
+    const Output output = decodeAll(*decoder, buffersOf(*stream));
+    REQUIRE_FALSE(output.frames.empty());
+    CHECK(output.frames[0]->format().codedWidth == std::max(8U, v4l2::kMinDimension));
+}
+
+TEST_CASE("crops on all four sides are exact") {
+    const v4l2::Codec codec = GENERATE(v4l2::Codec::H264, v4l2::Codec::Hevc);
+    const auto stream = synth(codec, 192, 112, 4, {.bframes = 1, .crop = {6, 4, 10, 2}});
+    if (!stream) return skipWithoutEncoder();
+    checkStream(*stream);
+    auto decoder = openDecoder(codec);
+    REQUIRE(decoder->send(stream->units[0].bytes, 0));
+    const auto headers = decoder->headers();
+    REQUIRE(headers);
+    CHECK(headers->visible == v4l2::Rect{6, 4, 176, 106});
+    CHECK(headers->codedWidth == 192);
+    CHECK(headers->codedHeight == 112);
+}
+
+TEST_CASE("ten bits") {
+    const v4l2::Codec codec = GENERATE(v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Vp9, v4l2::Codec::Av1);
+    const auto stream = synth(codec, 130, 66, 4, {.bitDepth = 10});
+    if (!stream) return skipWithoutEncoder();
+    checkStream(*stream);
+}
+
+TEST_CASE("interlaced") {
+    const v4l2::Codec codec = GENERATE(v4l2::Codec::H264, v4l2::Codec::Mpeg2);
+    const auto stream = synth(codec, 192, 128, 6, {.bframes = 1, .interlaced = true});
+    if (!stream) return skipWithoutEncoder();
+    checkStream(*stream);
+    auto decoder = openDecoder(codec);
+    REQUIRE(decoder->send(stream->units[0].bytes, 0));
+    REQUIRE(decoder->headers());
+    CHECK(decoder->headers()->interlaced);
+}
+
+TEST_CASE("each raw format that fits holds the same samples") {
+    const auto chroma = GENERATE(v4l2::Chroma::Yuv420, v4l2::Chroma::Yuv422, v4l2::Chroma::Yuv444);
+    const auto stream = synth(v4l2::Codec::H264, 98, 50, 2, {.chroma = chroma});
+    if (!stream) return skipWithoutEncoder();
+    auto decoder = openDecoder(stream->codec);
+    const Output output = decodeAll(*decoder, buffersOf(*stream));
+    REQUIRE(output.frames.size() == stream->frameMd5.size());
+    const auto formats = formatsFor(output.frames[0]->format());
+    CHECK(formats.size() >= 2);
+    for (const v4l2::RawFormat* raw : formats) CHECK(frameMd5(*output.frames[0], *raw) == stream->frameMd5[0]);
+}
+
+TEST_CASE("formats that no raw format holds are said and refused") {
+    const auto stream = synth(v4l2::Codec::H264, 64, 64, 1, {.bitDepth = 10, .chroma = v4l2::Chroma::Yuv422});
+    if (!stream) return skipWithoutEncoder();
+    auto decoder = openDecoder(stream->codec);
+    const Output output = decodeAll(*decoder, buffersOf(*stream));
+    REQUIRE(output.frames.size() == 1);
+    CHECK(formatsFor(output.frames[0]->format()).empty());
+    CaptureMemory memory(*v4l2::findRaw(V4L2_PIX_FMT_NV12), 64, 64);
+    CHECK(output.frames[0]->copyTo(memory.target).error().value == EINVAL);
+}
+
+TEST_CASE("a target that does not fit is refused") {
+    const auto stream = synth(v4l2::Codec::Mpeg2, 64, 48, 1);
+    if (!stream) return skipWithoutEncoder();
+    auto decoder = openDecoder(stream->codec);
+    const Output output = decodeAll(*decoder, buffersOf(*stream));
+    REQUIRE(output.frames.size() == 1);
+    const codec::Frame& frame = *output.frames[0];
+    const v4l2::RawFormat& nv12 = *v4l2::findRaw(V4L2_PIX_FMT_NV12);
+
+    CaptureMemory good(nv12, 64, 48);
+    CHECK(frame.copyTo(good.target));
+    CaptureMemory size(nv12, 80, 48);
+    CHECK_FALSE(frame.copyTo(size.target));
+    CaptureMemory depth(*v4l2::findRaw(V4L2_PIX_FMT_P010), 64, 48);
+    CHECK_FALSE(frame.copyTo(depth.target));
+    CaptureMemory small(nv12, 64, 48);
+    small.target.planes[0] = small.target.planes[0].first(small.planes[0].size() - 1);
+    CHECK_FALSE(frame.copyTo(small.target));
+    CaptureMemory offset(nv12, 64, 48);
+    offset.target.layout.component[1].offset = SIZE_MAX - 8;
+    CHECK_FALSE(frame.copyTo(offset.target));
+    CaptureMemory stride(nv12, 64, 48);
+    stride.target.layout.component[0].stride = 32;
+    CHECK_FALSE(frame.copyTo(stride.target));
+}
+
+TEST_CASE("tags come back in display order, each once") {
+    const auto stream = synth(v4l2::Codec::H264, 64, 64, 12, {.bframes = 2, .gop = 12});
+    if (!stream) return skipWithoutEncoder();
+    auto decoder = openDecoder(stream->codec, GENERATE(1U, 3U));
+    const Output output = decodeAll(*decoder, buffersOf(*stream));
+    std::set<uint64_t> tags;
+    for (const auto& frame : output.frames) tags.insert(frame->tag());
+    CHECK(tags.size() == 12);
+    CHECK(output.frames.front()->tag() == 0);
+    CHECK(output.frames.front()->pictureType() == codec::PictureType::Key);
+    // With two B pictures between, the second frame shown is not the second one sent.
+    CHECK(output.frames[1]->tag() != 1);
+    CHECK(output.frames[1]->pictureType() == codec::PictureType::B);
+}
+
+TEST_CASE("after drain and flush the decoder goes on") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    CAPTURE(v4l2::findCoded(codec)->name);
+    const auto stream = synth(codec, 96, 64, 6, {.bframes = 1, .gop = 6});
+    if (!stream) return skipWithoutEncoder();
+    auto decoder = openDecoder(codec, GENERATE(1U, 3U));
+    for (int round = 0; round < 3; ++round) {
+        const Output output = decodeAll(*decoder, buffersOf(*stream));
+        CHECK(output.ended);
+        CHECK(output.md5s() == stream->frameMd5);
+        CHECK_FALSE(decoder->send(stream->units[0].bytes, 0));
+        decoder->flush();
+    }
+    // Without a drain: the frames under way are gone, no frame of before comes out.
+    auto some = buffersOf(*stream);
+    some.resize(3);
+    decodeAll(*decoder, some, false);
+    decoder->flush();
+    CHECK(decodeAll(*decoder, buffersOf(*stream)).md5s() == stream->frameMd5);
+}
+
+TEST_CASE("a change of size in the middle") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const unsigned threads = GENERATE(1U, 3U);
+    CAPTURE(v4l2::findCoded(codec)->name, threads);
+    const auto first = synth(codec, 96, 64, 5, {.bframes = 1});
+    const auto second = synth(codec, 128, 96, 5, {.bframes = 1, .seed = 9});
+    if (!first || !second) return skipWithoutEncoder();
+    auto decoder = openDecoder(codec, threads);
+    const Output output = decodeAll(*decoder, buffersOf(join(*first, *second)));
+    // Also where libavcodec by itself loses the last frame of the old size (MPEG-2).
+    auto expected = first->frameMd5;
+    expected.insert(expected.end(), second->frameMd5.begin(), second->frameMd5.end());
+    CHECK(output.md5s() == expected);
+}
+
+TEST_CASE("damage is told and survived") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    CAPTURE(v4l2::findCoded(codec)->name);
+    const auto stream = synth(codec, 96, 64, 8, {.bframes = 1, .gop = 4});
+    if (!stream) return skipWithoutEncoder();
+    std::mt19937 random(42);
+    for (int round = 0; round < 30; ++round) {
+        auto buffers = buffersOf(*stream);
+        for (auto& buffer : buffers) {
+            if (random() % 3 == 0) buffer.resize(random() % (buffer.size() + 1));
+            for (unsigned flips = random() % 4; flips && !buffer.empty(); --flips)
+                buffer[random() % buffer.size()] ^= static_cast<std::byte>(1U << random() % 8);
+        }
+        auto decoder = openDecoder(codec, round % 2 ? 3 : 1);
+        const Output output = decodeAll(*decoder, buffers);
+        CHECK(output.error == 0);
+        CHECK(output.ended);
+        static_cast<void>(output.md5s());
+        decoder->flush();
+        static_cast<void>(decodeAll(*decoder, buffersOf(*stream)));
+    }
+}
+
+TEST_CASE("a start that is no key frame gives no wrong frames") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = synth(codec, 96, 64, 8, {.gop = 4});
+    if (!stream) return skipWithoutEncoder();
+    auto buffers = buffersOf(*stream);
+    buffers.erase(buffers.begin());
+    auto decoder = openDecoder(codec);
+    const Output output = decodeAll(*decoder, buffers);
+    CHECK(output.ended);
+    CHECK_FALSE(output.frames.empty());
+}
+
+TEST_CASE("frames outlive their decoder") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = synth(codec, 96, 64, 4);
+    if (!stream) return skipWithoutEncoder();
+    Output output;
+    {
+        auto decoder = openDecoder(codec, 2);
+        output = decodeAll(*decoder, buffersOf(*stream));
+    }
+    CHECK(output.md5s() == stream->frameMd5);
+    CHECK(output.frames[0]->digest() != output.frames.back()->digest());
+    CHECK(std::string(output.frames[0]->pixelFormatName()) == "yuv420p");
+}
+
+TEST_CASE("nothing comes of nothing") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    auto decoder = openDecoder(codec);
+    CHECK_FALSE(decoder->headers());
+    CHECK(decoder->send({}, 1));
+    Output output;
+    receiveAll(*decoder, output);
+    CHECK_FALSE(output.ended);
+    CHECK(decoder->drain());
+    receiveAll(*decoder, output);
+    CHECK(output.ended);
+    CHECK(output.frames.empty());
+    decoder->flush();
+}

@@ -1,0 +1,232 @@
+// Streams that clients cut elsewhere than between access units.
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "../../src/codec/bitstream/bit_reader.h"
+#include "codec_support.h"
+
+using namespace daedalus;
+using namespace daedalus::test;
+
+namespace {
+
+constexpr v4l2::Codec kCodecs[] = {v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Mpeg2};
+using Buffers = std::vector<std::vector<std::byte>>;
+
+std::unique_ptr<codec::Decoder> openDecoder(v4l2::Codec codec) {
+    auto decoder = codec::makeFfmpegFactory()->open(codec, {});
+    REQUIRE(decoder);
+    return std::move(*decoder);
+}
+
+std::optional<SynthStream> makeStream(v4l2::Codec codec) {
+    return synth(codec, 160, 96, 10, {.bframes = 1, .gop = 5, .slices = 3});
+}
+
+/// Start codes of the stream, at the first of their zeros.
+std::vector<size_t> startCodes(const std::vector<std::byte>& bytes) {
+    std::vector<size_t> found;
+    for (size_t i = 0; i + 3 < bytes.size(); ++i)
+        if (bytes[i] == std::byte{0} && bytes[i + 1] == std::byte{0} && bytes[i + 2] == std::byte{1})
+            found.push_back(i > 0 && bytes[i - 1] == std::byte{0} ? i - 1 : i);
+    return found;
+}
+
+Buffers cutAt(const std::vector<std::byte>& bytes, const std::vector<size_t>& places) {
+    Buffers buffers;
+    size_t begin = 0;
+    for (const size_t place : places) {
+        if (place > begin)
+            buffers.emplace_back(bytes.begin() + static_cast<ptrdiff_t>(begin), bytes.begin() + static_cast<ptrdiff_t>(place));
+        begin = std::max(begin, place);
+    }
+    buffers.emplace_back(bytes.begin() + static_cast<ptrdiff_t>(begin), bytes.end());
+    return buffers;
+}
+
+class BitWriter {
+public:
+    void bits(uint32_t value, unsigned count) {
+        while (count-- > 0) bits_.push_back(value >> count & 1U);
+    }
+    [[nodiscard]] std::vector<uint8_t> bytes() const {
+        std::vector<uint8_t> all((bits_.size() + 7) / 8);
+        for (size_t i = 0; i < bits_.size(); ++i) all[i / 8] |= static_cast<uint8_t>(bits_[i] << (7 - i % 8));
+        return all;
+    }
+
+private:
+    std::vector<bool> bits_;
+};
+
+/// The SPS of a High profile stream from libx264 without its VUI, so that it says nothing of reordering.
+std::vector<std::byte> withoutVui(const std::vector<std::byte>& unit) {
+    const auto* data = reinterpret_cast<const uint8_t*>(unit.data());
+    const auto payload = codec::bitstream::unescape({data, unit.size()}, 4096);
+    codec::bitstream::BitReader in(payload);
+    in.skip(8 + 24);
+    in.ue();  // id
+    in.ue();  // chroma_format_idc
+    in.ue();
+    in.ue();
+    in.skip(1);
+    REQUIRE_FALSE(in.flag());  // scaling matrix
+    in.ue();
+    REQUIRE(in.ue() == 0);  // POC type
+    in.ue();
+    in.ue();
+    in.skip(1);
+    in.ue();
+    in.ue();
+    REQUIRE(in.flag());  // frames only
+    in.skip(1);
+    if (in.flag())
+        for (int i = 0; i < 4; ++i) in.ue();
+    const size_t vui = in.position();
+    REQUIRE(in.flag());
+    BitWriter out;
+    codec::bitstream::BitReader again(payload);
+    for (size_t i = 0; i < vui; ++i) out.bits(again.bits(1), 1);
+    out.bits(0, 1);
+    out.bits(1, 1);
+    const auto raw = out.bytes();
+    std::vector<std::byte> escaped;
+    unsigned zeros = 0;
+    for (const uint8_t byte : raw) {
+        if (zeros >= 2 && byte <= 3) {
+            escaped.push_back(std::byte{3});
+            zeros = 0;
+        }
+        zeros = byte == 0 ? zeros + 1 : 0;
+        escaped.push_back(static_cast<std::byte>(byte));
+    }
+    return escaped;
+}
+
+}  // namespace
+
+TEST_CASE("the whole stream in one buffer") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = makeStream(codec);
+    if (!stream) return skipWithoutEncoder();
+    auto decoder = openDecoder(codec);
+    const Output output = decodeAll(*decoder, {stream->bytes()});
+    CHECK(output.damaged.empty());
+    CHECK(output.md5s() == stream->frameMd5);
+    for (const auto& frame : output.frames) CHECK(frame->tag() == 0);
+}
+
+TEST_CASE("two access units in a buffer") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = makeStream(codec);
+    if (!stream) return skipWithoutEncoder();
+    Buffers pairs;
+    for (size_t i = 0; i < stream->units.size(); i += 2) {
+        pairs.push_back(stream->units[i].bytes);
+        const auto& second = stream->units[i + 1].bytes;
+        pairs.back().insert(pairs.back().end(), second.begin(), second.end());
+    }
+    auto decoder = openDecoder(codec);
+    const Output output = decodeAll(*decoder, pairs);
+    CHECK(output.md5s() == stream->frameMd5);
+    std::vector<int> perTag(pairs.size());
+    for (const auto& frame : output.frames) ++perTag.at(frame->tag());
+    CHECK(perTag == std::vector<int>(pairs.size(), 2));
+}
+
+TEST_CASE("one NAL unit in a buffer") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = makeStream(codec);
+    if (!stream) return skipWithoutEncoder();
+    const auto bytes = stream->bytes();
+    auto decoder = openDecoder(codec);
+    const Output output = decodeAll(*decoder, cutAt(bytes, startCodes(bytes)));
+    CHECK(output.damaged.empty());
+    CHECK(output.md5s() == stream->frameMd5);
+}
+
+TEST_CASE("cuts anywhere") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = makeStream(codec);
+    if (!stream) return skipWithoutEncoder();
+    const auto bytes = stream->bytes();
+    std::mt19937 random(7);
+    for (int round = 0; round < 40; ++round) {
+        // The first buffer holds more than one unit: that is how one sees that the client does not cut at units.
+        std::vector<size_t> places{stream->units[0].bytes.size() + stream->units[1].bytes.size() / 2};
+        const size_t largest = round % 2 ? 6000 : 40;
+        while (places.back() < bytes.size()) places.push_back(std::min(bytes.size(), places.back() + 1 + random() % largest));
+        auto decoder = openDecoder(codec);
+        const Output output = decodeAll(*decoder, cutAt(bytes, places));
+        CHECK(output.damaged.empty());
+        REQUIRE(output.md5s() == stream->frameMd5);
+    }
+}
+
+TEST_CASE("one unit in a buffer comes out at once") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = synth(codec, 64, 64, 4, {.bframes = 0, .gop = 1});
+    if (!stream) return skipWithoutEncoder();
+    auto decoder = openDecoder(codec);
+    Output output;
+    for (size_t i = 0; i < stream->units.size(); ++i) {
+        REQUIRE(decoder->send(stream->units[i].bytes, i));
+        receiveAll(*decoder, output);
+        // MPEG-2 shows a picture when the next reference comes, HEVC encoders declare their reordering.
+        if (codec == v4l2::Codec::H264) CHECK(output.frames.size() == i + 1);
+    }
+}
+
+TEST_CASE("headers alone are kept for the picture that follows") {
+    const auto stream = makeStream(v4l2::Codec::H264);
+    if (!stream) return skipWithoutEncoder();
+    auto buffers = buffersOf(*stream);
+    const auto codes = startCodes(buffers[0]);
+    // SPS and PPS in one buffer, the rest of the first unit in the next.
+    size_t picture = 0;
+    for (const size_t code : codes) {
+        const size_t byte = buffers[0][code + 2] == std::byte{1} ? code + 3 : code + 4;
+        if (const auto type = static_cast<unsigned>(buffers[0][byte]) & 31; type == 6 || type == 5) {
+            picture = code;
+            break;
+        }
+    }
+    REQUIRE(picture > 0);
+    auto parts = cutAt(buffers[0], {picture});
+    parts.insert(parts.end(), buffers.begin() + 1, buffers.end());
+    auto decoder = openDecoder(v4l2::Codec::H264);
+    REQUIRE(decoder->send(parts[0], 77));
+    REQUIRE(decoder->headers());
+    CHECK(decoder->headers()->visible.width == 160);
+    Output output;
+    receiveAll(*decoder, output);
+    CHECK(output.damaged.empty());
+    decoder->flush();
+    CHECK(decodeAll(*decoder, parts).md5s() == stream->frameMd5);
+}
+
+TEST_CASE("H.264 without a word on reordering loses no frame") {
+    auto stream = synth(v4l2::Codec::H264, 160, 96, 24, {.bframes = 3, .gop = 24});
+    if (!stream) return skipWithoutEncoder();
+    const auto expected = stream->frameMd5;
+    auto buffers = buffersOf(*stream);
+    for (auto& buffer : buffers) {
+        const auto codes = startCodes(buffer);
+        std::vector<std::byte> rewritten;
+        for (size_t i = 0; i < codes.size(); ++i) {
+            const size_t begin = buffer[codes[i] + 2] == std::byte{1} ? codes[i] + 3 : codes[i] + 4;
+            const size_t end = i + 1 < codes.size() ? codes[i + 1] : buffer.size();
+            std::vector<std::byte> unit(buffer.begin() + static_cast<ptrdiff_t>(begin),
+                                        buffer.begin() + static_cast<ptrdiff_t>(end));
+            if ((static_cast<unsigned>(unit[0]) & 31) == 7) unit = withoutVui(unit);
+            for (const int byte : {0, 0, 0, 1}) rewritten.push_back(static_cast<std::byte>(byte));
+            rewritten.insert(rewritten.end(), unit.begin(), unit.end());
+        }
+        buffer = rewritten;
+    }
+    for (const unsigned threads : {1U, 3U}) {
+        auto decoder = codec::makeFfmpegFactory()->open(v4l2::Codec::H264, {.threads = threads});
+        REQUIRE(decoder);
+        CHECK(decodeAll(**decoder, buffers).md5s() == expected);
+    }
+}
