@@ -1,0 +1,293 @@
+// Clients that speak the protocol badly: each loses its own connection, and nothing else.
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <random>
+#include <vector>
+
+#include "proto/wire.h"
+#include "tests/integration/socket/client.h"
+
+namespace daedalus::test {
+namespace {
+
+int dial() {
+    const int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, std::getenv(proto::kSocketVariable), sizeof address.sun_path - 1);
+    EXPECT(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    const timeval patience{5, 0};
+    EXPECT(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
+    return fd;
+}
+
+void sendWith(int socket, const void* bytes, size_t length, const std::vector<int>& fds) {
+    iovec part{const_cast<void*>(bytes), length};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    std::vector<char> control(CMSG_SPACE(fds.size() * sizeof(int)));
+    if (!fds.empty()) {
+        header.msg_control = control.data();
+        header.msg_controllen = control.size();
+        cmsghdr* const entry = CMSG_FIRSTHDR(&header);
+        entry->cmsg_level = SOL_SOCKET;
+        entry->cmsg_type = SCM_RIGHTS;
+        entry->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
+        std::memcpy(CMSG_DATA(entry), fds.data(), fds.size() * sizeof(int));
+    }
+    EXPECT(::sendmsg(socket, &header, MSG_NOSIGNAL) == static_cast<ssize_t>(length));
+}
+
+/// The daemon closed this connection.
+void expectClosed(int fd) {
+    char bytes[8192];
+    const ssize_t got = ::recv(fd, bytes, sizeof bytes, 0);
+    EXPECT(got == 0 || (got < 0 && errno == ECONNRESET));
+    ::close(fd);
+}
+
+proto::Reply receive(int fd) {
+    proto::Reply reply{};
+    char rest[32768];
+    iovec parts[2] = {{&reply, sizeof reply}, {rest, sizeof rest}};
+    msghdr header{};
+    header.msg_iov = parts;
+    header.msg_iovlen = 2;
+    EXPECT(::recvmsg(fd, &header, 0) >= static_cast<ssize_t>(sizeof reply));
+    return reply;
+}
+
+proto::Request request(proto::Kind kind) {
+    proto::Request made{};
+    made.kind = kind;
+    return made;
+}
+
+uint64_t sessionOf(int fd) {
+    sockaddr_un name{};
+    socklen_t length = sizeof name;
+    EXPECT(::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) == 0);
+    return std::strtoull(std::string(name.sun_path + 1 + proto::kFileNamePrefixLength + 17, 16).c_str(), nullptr, 16);
+}
+
+void hostile() {
+    const int good = openNode();
+    const uint64_t session = sessionOf(good);
+    // Too short, too long, of no kind.
+    char noise[9000] = {};
+    for (const size_t length : {size_t{1}, size_t{3}, sizeof(proto::Request) - 1, sizeof noise}) {
+        const int fd = dial();
+        sendWith(fd, noise, length, {});
+        expectClosed(fd);
+    }
+    for (const uint32_t kind : {0U, 10U, 0xFFFFFFFFU}) {
+        const int fd = dial();
+        const auto bad = request(static_cast<proto::Kind>(kind));
+        sendWith(fd, &bad, sizeof bad, {});
+        expectClosed(fd);
+    }
+    // A version that nobody speaks gets an answer.
+    {
+        const int fd = dial();
+        auto hello = request(proto::Kind::Hello);
+        hello.value = 99;
+        sendWith(fd, &hello, sizeof hello, {});
+        EXPECT(receive(fd).error == EPROTO);
+        ::close(fd);
+    }
+    // Sessions that are not there.
+    {
+        const int fd = dial();
+        for (const auto kind :
+             {proto::Kind::Ioctl, proto::Kind::Map, proto::Kind::Readiness, proto::Kind::Priority, proto::Kind::Released}) {
+            auto lost = request(kind);
+            lost.session = session + 1;
+            lost.cmd = VIDIOC_QUERYCAP;
+            sendWith(fd, &lost, sizeof lost, {});
+            EXPECT(receive(fd).error == ENODEV);
+        }
+        // A cancel without a call, then a call.
+        const auto cancel = request(proto::Kind::Cancel);
+        sendWith(fd, &cancel, sizeof cancel, {});
+        auto query = request(proto::Kind::Ioctl);
+        query.session = session;
+        query.cmd = VIDIOC_QUERYCAP;
+        sendWith(fd, &query, sizeof query, {0, 1, 2, 0, 1, 2, 0, 1});
+        EXPECT(receive(fd).error == 0);
+        ::close(fd);
+    }
+    // Sizes that do not add up.
+    for (int variant = 0; variant < 8; ++variant) {
+        const int fd = dial();
+        struct {
+            proto::Request head;
+            unsigned char body[200];
+        } message{};
+        message.head = request(proto::Kind::Ioctl);
+        message.head.session = session;
+        message.head.cmd = VIDIOC_QBUF;
+        message.head.argumentBytes = sizeof(v4l2_buffer);
+        size_t body = sizeof(v4l2_buffer);
+        std::vector<int> fds;
+        switch (variant) {
+            case 0:
+                body = 5;
+                break;
+            case 1:
+                message.head.argumentBytes = 0;
+                break;
+            case 2:
+                message.head.nestedCount = 1;
+                break;
+            case 3:
+                message.head.nestedCount = 0xFFFFFFFF;
+                break;
+            case 4:
+                message.head.planeCount = 0xFFFFFFFF;
+                break;
+            case 5:
+                body += 1;
+                break;
+            case 6:
+                message.head.flags = proto::kRequestLarge;
+                message.head.bodyBytes = 88;
+                body = 0;
+                break;
+            default:
+                message.head.flags = proto::kRequestLarge;
+                message.head.bodyBytes = 0xFFFFFFFF;
+                body = 0;
+                fds = {0};
+                break;
+        }
+        sendWith(fd, &message, sizeof message.head + body, fds);
+        expectClosed(fd);
+    }
+    // Announced planes without their descriptors.
+    {
+        const int fd = dial();
+        struct {
+            proto::Request head;
+            v4l2_buffer buffer;
+            proto::PlaneMemory plane;
+        } __attribute__((packed)) message{};
+        message.head = request(proto::Kind::Ioctl);
+        message.head.session = session;
+        message.head.cmd = VIDIOC_QBUF;
+        message.head.argumentBytes = sizeof(v4l2_buffer);
+        message.head.planeCount = 1;
+        message.plane = {0, proto::PlaneMemory::Source::Dmabuf, 1, 0};
+        sendWith(fd, &message, sizeof message, {});
+        expectClosed(fd);
+    }
+    // A second request while one waits.
+    {
+        const int fd = dial();
+        struct {
+            proto::Request head;
+            v4l2_buffer buffer;
+        } message{};
+        message.head = request(proto::Kind::Ioctl);
+        message.head.session = session;
+        message.head.cmd = VIDIOC_DQBUF;
+        message.head.argumentBytes = sizeof(v4l2_buffer);
+        message.buffer.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        sendWith(fd, &message, sizeof message, {});
+        sendWith(fd, &message, sizeof message, {});
+        expectClosed(fd);
+    }
+    // Floods without reading a reply.
+    {
+        const int fd = dial();
+        auto query = request(proto::Kind::Ioctl);
+        query.session = session;
+        query.cmd = VIDIOC_QUERYCAP;
+        int sent = 0;
+        while (sent < 100'000 && ::send(fd, &query, sizeof query, MSG_NOSIGNAL) > 0) ++sent;
+        EXPECT(sent < 100'000);
+        ::close(fd);
+    }
+    // Opens, and goes without taking the file.
+    for (int i = 0; i < 50; ++i) {
+        const int fd = dial();
+        const auto open = request(proto::Kind::Open);
+        sendWith(fd, &open, sizeof open, {});
+        ::close(fd);
+    }
+    // Those that the daemon has not even seen yet count as gone, too: once is not enough.
+    int quiet = 0;
+    for (int i = 0; i < 500 && quiet < 20; ++i) {
+        ::usleep(10'000);
+        quiet = ask(good, kSessions) == 1 ? quiet + 1 : 0;
+    }
+    EXPECT(quiet == 20);
+    // Noise behind a good head.
+    std::minstd_rand random(7);
+    for (int i = 0; i < 2000; ++i) {
+        const int fd = dial();
+        struct {
+            proto::Request head;
+            unsigned char body[256];
+        } message{};
+        message.head = request(static_cast<proto::Kind>(1 + random() % 9));
+        message.head.session = random() % 4 != 0 ? session : random();
+        message.head.flags = random() % 8;
+        message.head.cmd = random() % 2 == 0 ? VIDIOC_QBUF : random() % 2 == 0 ? VIDIOC_G_EXT_CTRLS : random();
+        message.head.argumentBytes = random() % 2 == 0 ? _IOC_SIZE(message.head.cmd) : random() % 300;
+        message.head.nestedCount = random() % 3;
+        message.head.planeCount = random() % 3;
+        message.head.bodyBytes = random() % 300;
+        for (auto& byte : message.body) byte = static_cast<unsigned char>(random() % 3 == 0 ? random() : 0);
+        sendWith(fd, &message, sizeof message.head + random() % sizeof message.body,
+                 random() % 3 == 0 ? std::vector<int>{0, 1} : std::vector<int>{});
+        ::close(fd);
+    }
+    EXPECT(ask(good, kSessions) >= 1);
+    v4l2_capability capability{};
+    EXPECT(::ioctl(good, VIDIOC_QUERYCAP, &capability) == 0);
+}
+
+/// Not a test of right and wrong: what one call costs against the least that two processes can do.
+void cost() {
+    const int fd = openNode();
+    constexpr int kRounds = 50'000;
+    v4l2_capability capability{};
+    double best = 1;
+    double bestPing = 1;
+    int ends[2];
+    EXPECT(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+    const pid_t child = ::fork();
+    if (child == 0) {
+        char bytes[256];
+        ::close(ends[0]);
+        ssize_t got = 0;
+        while ((got = ::recv(ends[1], bytes, sizeof bytes, 0)) > 0) ::send(ends[1], bytes, 168, 0);
+        std::_Exit(0);
+    }
+    ::close(ends[1]);
+    for (int batch = 0; batch < 5; ++batch) {
+        double start = nowSeconds();
+        for (int i = 0; i < kRounds / 5; ++i) EXPECT(::ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0);
+        best = std::min(best, (nowSeconds() - start) / (kRounds / 5));
+        start = nowSeconds();
+        char bytes[256] = {};
+        for (int i = 0; i < kRounds / 5; ++i) {
+            ::send(ends[0], bytes, 56, 0);
+            ::recv(ends[0], bytes, sizeof bytes, 0);
+        }
+        bestPing = std::min(bestPing, (nowSeconds() - start) / (kRounds / 5));
+    }
+    std::printf("QUERYCAP %.2f us, ping-pong %.2f us: %.2f times\n", best * 1e6, bestPing * 1e6, best / bestPing);
+}
+
+}  // namespace
+
+void addHostileCases(Cases& cases) {
+    cases["hostile"] = hostile;
+    cases["cost"] = cost;
+}
+
+}  // namespace daedalus::test

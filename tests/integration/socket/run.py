@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Runs one case of the socket transport's client tests against a fake daemon of its own.
+
+Usage: run.py FAKE_DAEMON PRELOAD_LIBRARY CLIENT CASE
+"""
+import os
+import subprocess
+import sys
+import tempfile
+
+
+def main() -> int:
+    daemon_path, library, client, case = sys.argv[1:5]
+    with tempfile.TemporaryDirectory(prefix="daedalus-test-") as folder:
+        socket = os.path.join(folder, "socket")
+        daemon = subprocess.Popen([daemon_path, socket, "/dev/video7"], stdout=subprocess.PIPE, text=True)
+        try:
+            if daemon.stdout.readline() != "ready\n":
+                print("the fake daemon does not start", file=sys.stderr)
+                return 1
+            environment = dict(os.environ, DAEDALUS_SOCKET=socket, DAEDALUS_TEST_DAEMON=str(daemon.pid), LD_PRELOAD=library)
+            status = subprocess.run([client, case], env=environment, timeout=100, check=False).returncode
+            if case not in ("daemon_killed", "daemon_killed_waiting") and daemon.poll() is not None:
+                print(f"the fake daemon died with status {daemon.returncode}", file=sys.stderr)
+                return 1
+            return status
+        finally:
+            daemon.terminate()
+            try:
+                daemon.wait(10)
+            except subprocess.TimeoutExpired:
+                daemon.kill()
+                daemon.wait()
+            if os.path.exists(socket) and "daemon_killed" not in case:
+                print("the fake daemon left its socket behind", file=sys.stderr)
+                return 1
+
+
+sys.exit(main())

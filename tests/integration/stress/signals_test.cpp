@@ -1,0 +1,246 @@
+// Signals in waits and calls, and a session that goes on in the child of a fork.
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <thread>
+
+#include "process.h"
+#include "src/codec/fake/fake_decoder.h"
+#include "v4l2_client.h"
+
+using namespace daedalus;
+using namespace daedalus::test;
+
+namespace {
+
+constexpr uint32_t kBuffers = 4;
+
+/// A signal handler that does nothing, with or without SA_RESTART.
+void handle(int flags) {
+    struct sigaction action {};
+    action.sa_handler = [](int) {};
+    action.sa_flags = flags;
+    REQUIRE(::sigaction(SIGUSR1, &action, nullptr) == 0);
+}
+
+/// A session with the toy codec whose queues stream, and in which nothing is ready.
+struct Streaming {
+    explicit Streaming(int flags) {
+        auto file = openNode(flags);
+        REQUIRE(file);
+        fd = file->fd();
+        client = std::make_unique<V4l2Client>(std::move(file));
+        REQUIRE(client->subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
+        REQUIRE(client->subscribe(V4L2_EVENT_EOS) == 0);
+        REQUIRE(client->request(kOutput, kBuffers) == 0);
+        REQUIRE(client->streamOn(kOutput) == 0);
+        REQUIRE(client->feed(0, "size 16x16\n") == 0);
+        v4l2_event event{};
+        REQUIRE(client->ioctl(VIDIOC_DQEVENT, &event) == 0);
+        REQUIRE(client->take(kOutput).error == 0);
+        REQUIRE(client->request(kCapture, kBuffers) == 0);
+        for (uint32_t i = 0; i < kBuffers; ++i) REQUIRE(client->queue(i) == 0);
+        REQUIRE(client->streamOn(kCapture) == 0);
+    }
+
+    int fd = -1;
+    std::unique_ptr<V4l2Client> client;
+};
+
+/// A call that waits on a thread of its own.
+class Waiting {
+public:
+    /// `call` returns 0 or an errno.
+    explicit Waiting(std::function<int()> call)
+        : thread_([this, inner = std::move(call)] {
+              result_ = inner();
+              done_ = true;
+          }) {
+        std::this_thread::sleep_for(50ms);
+    }
+    ~Waiting() { thread_.join(); }
+
+    void signal() { ::pthread_kill(thread_.native_handle(), SIGUSR1); }
+    /// The result of a call that a signal ends. A signal that comes before the call waits ends nothing, so there is more than
+    /// one.
+    int interrupted() {
+        for (auto left = kGraceMs; left > 0ms; left -= 50ms) {
+            signal();
+            if (const int got = result(50ms); got != -1) return got;
+        }
+        return -1;
+    }
+    /// The call's result, or -1 if it still waits after `patience`.
+    int result(std::chrono::milliseconds patience) {
+        return eventually(patience, [&] { return done_.load(); }) ? result_.load() : -1;
+    }
+
+private:
+    std::atomic<int> result_ = -1;
+    std::atomic<bool> done_ = false;
+    std::thread thread_;
+};
+
+struct Wait {
+    const char* name;
+    int (*call)(Streaming&);
+    void (*release)(Streaming&);  ///< ends the wait
+    bool restarts;                ///< as the kernel has it, with SA_RESTART
+};
+
+int dqbufCapture(Streaming& streaming) { return streaming.client->take(kCapture).error; }
+int dqbufOutput(Streaming& streaming) { return streaming.client->take(kOutput).error; }
+int dqevent(Streaming& streaming) {
+    v4l2_event event{};
+    return streaming.client->ioctl(VIDIOC_DQEVENT, &event);
+}
+int inPoll(Streaming& streaming) {
+    pollfd one{streaming.fd, POLLIN | POLLPRI, 0};
+    return ::poll(&one, 1, -1) > 0 ? 0 : errno;
+}
+int inSelect(Streaming& streaming) {
+    fd_set reads;
+    fd_set exceptions;
+    FD_ZERO(&reads);
+    FD_ZERO(&exceptions);
+    FD_SET(streaming.fd, &reads);
+    FD_SET(streaming.fd, &exceptions);
+    return ::select(streaming.fd + 1, &reads, nullptr, &exceptions, nullptr) > 0 ? 0 : errno;
+}
+int inEpoll(Streaming& streaming) {
+    const UniqueFd set(::epoll_create1(EPOLL_CLOEXEC));
+    epoll_event event{.events = EPOLLIN | EPOLLPRI, .data = {.fd = streaming.fd}};
+    if (::epoll_ctl(set.get(), EPOLL_CTL_ADD, streaming.fd, &event) != 0) return errno;
+    return ::epoll_wait(set.get(), &event, 1, -1) > 0 ? 0 : errno;
+}
+
+void sendFrame(Streaming& streaming) { CHECK(streaming.client->feed(0, "frame 0\n") == 0); }
+void sendStop(Streaming& streaming) { CHECK(streaming.client->command(V4L2_DEC_CMD_STOP) == 0); }
+
+constexpr Wait kWaits[] = {
+    {"DQBUF(CAPTURE)", dqbufCapture, sendFrame, true},
+    {"DQBUF(OUTPUT)", dqbufOutput, sendFrame, true},
+    {"DQEVENT", dqevent, sendStop, true},
+    {"poll()", inPoll, sendFrame, false},
+    {"select()", inSelect, sendFrame, false},
+    {"epoll_wait()", inEpoll, sendStop, false},
+};
+
+/// Repeats a call that a signal interrupted.
+template <class Call>
+int again(Call call) {
+    int error = 0;
+    do {
+        error = call();
+    } while (error == EINTR);
+    return error;
+}
+
+/// Decodes frames `from` … `to`, one at a time. Empty, or what went wrong.
+std::string decode(V4l2Client& client, uint32_t from, uint32_t to) {
+    for (uint32_t number = from; number < to; ++number) {
+        const auto text = "frame " + std::to_string(number) + "\n";
+        if (const int error = again([&] { return client.feed(0, text, number); }))
+            return "QBUF(OUTPUT): " + std::to_string(error);
+        Taken taken;
+        const auto take = [&](uint32_t type) {
+            return again([&] {
+                taken = client.take(type);
+                return taken.error;
+            });
+        };
+        if (const int error = take(kOutput)) return "DQBUF(OUTPUT): " + std::to_string(error);
+        if (const int error = take(kCapture)) return "DQBUF(CAPTURE): " + std::to_string(error);
+        if (taken.buffer.timestamp.tv_usec != static_cast<long>(number)) return "a frame is missing or came twice";
+        if (client.pixels(taken.buffer.index)[0] != codec::fake::fakeSample(number, 0, 0, 0, 8)) return "wrong pixels";
+        if (const int error = again([&] { return client.queue(taken.buffer.index); }))
+            return "QBUF(CAPTURE): " + std::to_string(error);
+    }
+    return {};
+}
+
+}  // namespace
+
+TEST_CASE("a signal without SA_RESTART ends every wait with EINTR, and the session goes on") {
+    auto daemon = DaemonProcess::fake();
+    handle(0);
+    for (const Wait& wait : kWaits) {
+        INFO(wait.name);
+        Streaming streaming(0);
+        {
+            Waiting waiting([&] { return wait.call(streaming); });
+            CHECK(waiting.result(0ms) == -1);
+            CHECK(waiting.interrupted() == EINTR);
+        }
+        CHECK(decode(*streaming.client, 0, 3) == "");
+    }
+}
+
+TEST_CASE("a signal with SA_RESTART leaves the calls waiting that the kernel restarts") {
+    auto daemon = DaemonProcess::fake();
+    handle(SA_RESTART);
+    for (const Wait& wait : kWaits) {
+        INFO(wait.name);
+        Streaming streaming(0);
+        Waiting waiting([&] { return wait.call(streaming); });
+        if (wait.restarts) {
+            waiting.signal();
+            CHECK(waiting.result(100ms) == -1);
+        } else {
+            CHECK(waiting.interrupted() == EINTR);
+        }
+        wait.release(streaming);
+        CHECK(waiting.result(kGraceMs) == (wait.restarts ? 0 : EINTR));
+    }
+}
+
+TEST_CASE("a storm of signals loses and repeats nothing") {
+    auto daemon = DaemonProcess::fake();
+    handle(0);
+    constexpr uint32_t kFrames = 2000;
+    Streaming streaming(0);
+    std::atomic<bool> over = false;
+    std::string wrong;
+    std::thread worker([&] {
+        wrong = decode(*streaming.client, 0, kFrames);
+        for (int i = 0; i < 50 && wrong.empty(); ++i) {
+            const auto off = [&](uint32_t type) { return again([&] { return streaming.client->streamOff(type); }); };
+            const auto on = [&](uint32_t type) { return again([&] { return streaming.client->streamOn(type); }); };
+            if (off(kOutput) != 0 || on(kOutput) != 0) wrong = "STREAMOFF or STREAMON";
+        }
+        over = true;
+    });
+    while (!over) {
+        ::pthread_kill(worker.native_handle(), SIGUSR1);
+        std::this_thread::sleep_for(100us);
+    }
+    worker.join();
+    CHECK(wrong == "");
+}
+
+TEST_CASE("a session goes on in a child after its parent has closed it") {
+    auto daemon = DaemonProcess::fake();
+    const size_t before = openFds(daemon.process().pid());
+    auto streaming = std::make_unique<Streaming>(0);
+    REQUIRE(decode(*streaming->client, 0, 100) == "");
+    UniqueFd ends[2];
+    int pipe[2];
+    REQUIRE(::pipe2(pipe, O_CLOEXEC) == 0);
+    for (int i = 0; i < 2; ++i) ends[i].reset(pipe[i]);
+    auto child = Process::fork([&] {
+        // Not before the parent has closed it.
+        char byte = 0;
+        if (::read(ends[0].get(), &byte, 1) != 1) return 2;
+        return decode(*streaming->client, 100, 200).empty() ? 0 : 1;
+    });
+    streaming.reset();
+    REQUIRE(::write(ends[1].get(), "", 1) == 1);
+    CHECK(child.wait(20s) == 0);
+    CHECK(eventually(kGraceMs, [&] { return openFds(daemon.process().pid()) <= before + 1; }));
+}
