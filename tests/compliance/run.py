@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+"""Runs v4l2-compliance, or v4l2-ctl, against the node of `daedalus run`.
+
+    run.py --daedalus PROGRAM --cache FOLDER --deviations docs/deviations.md {plain|stream|ctl}
+
+0 failures and 0 warnings are asked for, except those that the table under `## v4l2-compliance` in docs/deviations.md
+excuses: its first column has, in backquotes, a part of the tool's line.
+"""
+
+import argparse
+import hashlib
+import os
+import pathlib
+import re
+import struct
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from daedalus_tests import decoder, reference, streams  # noqa: E402
+
+_TOTAL = re.compile(r"^Total for .*: (\d+), Succeeded: (\d+), Failed: (\d+), Warnings: (\d+)", re.MULTILINE)
+
+
+def excuses(deviations):
+    """The first column of the table in the section about v4l2-compliance."""
+    found, inside = [], False
+    for line in deviations.read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            inside = "v4l2-compliance" in line
+        match = re.match(r"\| *`([^`]+)` *\|", line)
+        if inside and match:
+            found.append(match.group(1))
+    return found
+
+
+def with_headers(stream, cache):
+    """The stream as `v4l2-compliance --stream-from-hdr` reads it: each frame behind its length."""
+    data, frames, position = streams.provide(stream, cache).read_bytes(), [], 32
+    if stream.name.endswith(".ivf"):
+        while position + 12 <= len(data):
+            length = struct.unpack_from("<I", data, position)[0]
+            frames.append(data[position + 12 : position + 12 + length])
+            position += 12 + length
+    else:
+        delimiter = b"\0\0\0\1\x09"
+        frames = [delimiter + unit for unit in data.split(delimiter)[1:]]
+    target = cache / f"{stream.name}.hdr-{os.getpid()}"
+    # The tool converts with ntohl() the four characters of "Vhdr" read as a little-endian number.
+    target.write_bytes(b"".join(b"rdhV" + struct.pack(">I", len(frame)) + frame for frame in frames))
+    return target
+
+
+def judge(outcome, allowed):
+    """Prints what the tool found; True if nothing is wrong but what is excused."""
+    text = outcome.output.decode(errors="replace")
+    total = _TOTAL.search(text)
+    findings = re.findall(r"^\s*((?:fail|warn): .*)$", text, re.MULTILINE)
+    unexcused = []
+    for finding in findings:
+        excuse = next((part for part in allowed if part in finding), None)
+        print(f"{'excused' if excuse else 'FINDING'}: {finding}")
+        if not excuse:
+            unexcused.append(finding)
+    if not total:
+        print(text[-3000:])
+        print(f"no total: {outcome.excerpt()}")
+        return False
+    print(total.group(0))
+    failures, warnings = int(total.group(3)), int(total.group(4))
+    if unexcused:
+        print(text)
+    # A count without a line that explains it is a finding too.
+    return not unexcused and (failures + warnings == 0 or bool(findings))
+
+
+def ctl(under_test):
+    """v4l2-ctl finds the node by name and in the list of devices, and prints all of it."""
+    good = True
+    for command, wanted in (
+        ('v4l2-ctl -d "$DAEDALUS_NODE" --all', ["Video Memory-to-Memory Multiplanar", "Streaming", "Extended Pix Format"]),
+        ("v4l2-ctl --list-devices", ["/dev/video"]),
+        ('v4l2-ctl -d "$DAEDALUS_NODE" --list-formats-out', ["H264", "HEVC", "VP80", "VP90", "AV01", "MPG2"]),
+        ('v4l2-ctl -d "$DAEDALUS_NODE" --list-ctrls-menus', ["min_number_of_capture_buffers"]),
+    ):
+        outcome = under_test.run("sh", "-c", command)
+        text = outcome.output.decode(errors="replace")
+        missing = [word for word in wanted if word not in text]
+        print(f"{'FAIL' if missing or outcome.status else 'ok  '} {command}")
+        if missing or outcome.status:
+            print(f"missing {missing}; {outcome.excerpt()}\n{text}")
+            good = False
+    return good
+
+
+def stream_with_ctl(under_test, cache):
+    """v4l2-ctl decodes a stream to a file: the bytes must be FFmpeg's."""
+    stream = streams.BY_NAME["vp8.ivf"]
+    source = with_headers(stream, cache)
+    written = under_test.writable("v4l2-ctl.yuv")
+    outcome = under_test.run(
+        "sh", "-c",
+        f'v4l2-ctl -d "$DAEDALUS_NODE" -x pixelformat=VP80,width=320,height=240 -v pixelformat=YU12,width=320,height=240'
+        f" --stream-mmap --stream-out-mmap --stream-from-hdr {under_test.readable(source)} --stream-to {written}", timeout=60)
+    source.unlink()
+    data = written.read_bytes() if written.exists() else b""
+    size = 320 * 240 * 3 // 2
+    md5s = [hashlib.md5(data[i : i + size]).hexdigest() for i in range(0, len(data), size)]
+    wrong = reference.difference(reference.of_stream(stream, cache, "YU12"), md5s)
+    print(f"{'FAIL' if wrong else 'ok  '} v4l2-ctl decodes {stream.name}{': ' + wrong + '; ' + outcome.excerpt() if wrong else ''}")
+    return not wrong
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=["plain", "stream", "ctl"])
+    parser.add_argument("--daedalus", required=True)
+    parser.add_argument("--preload", default="")
+    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    parser.add_argument("--deviations", required=True, type=pathlib.Path)
+    parser.add_argument("--nobody", action="store_true")
+    parser.add_argument("--seccomp", default="")
+    options = parser.parse_args()
+    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
+    if options.kind == "ctl":
+        good = ctl(under_test)
+        return 0 if stream_with_ctl(under_test, options.cache) and good else 1
+
+    command = 'exec v4l2-compliance -d "$DAEDALUS_NODE" -s'
+    if options.kind == "stream":
+        # A real stream of the format and the size that a fresh file has. Version 1.22.1 does not know AV1 and so takes the
+        # node for a mem2mem device without a codec: it sets CAPTURE up before the headers, and looks at no source change.
+        path = under_test.readable(with_headers(streams.BY_NAME["h264_delimited.h264"], options.cache))
+        command += f" --stream-from-hdr {path}"
+    outcome = under_test.run("sh", "-c", command, timeout=300)
+    for leftover in options.cache.glob(f"*.hdr-{os.getpid()}"):
+        leftover.unlink()
+    return 0 if judge(outcome, excuses(options.deviations)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Decodes streams through `daedalus run -- daedalus decode` and compares every frame with FFmpeg's own decoding.
+
+    run.py --daedalus PROGRAM --cache FOLDER {synthetic|formats|vectors} [--codec CODEC]... [--memory MEMORY] ...
+"""
+
+import argparse
+import concurrent.futures
+import csv
+import os
+import pathlib
+import re
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from daedalus_tests import decoder, reference, streams  # noqa: E402
+
+
+class Job:
+    """One decode and what it must give; `expected` None: it must be refused."""
+
+    def __init__(self, label, path, fourcc, expected):
+        self.label, self.path, self.fourcc, self.expected = label, path, fourcc, expected
+
+    def verdict(self, run, under_test, how):
+        """None, or what went wrong; `how` are options of the decode tool."""
+        how = [*how, "--capture", self.fourcc] if self.fourcc else how
+        outcome = run(*under_test.decode_command(under_test.readable(self.path), *how))
+        if self.expected is None:
+            if outcome.status <= 0 or outcome.status > 124 or not outcome.errors.strip():
+                return "not refused with a status and a message: " + outcome.excerpt()
+            return None
+        wrong = reference.difference(self.expected, reference.parse_framemd5(outcome.output.decode(errors="replace")))
+        if wrong or outcome.status != 0:
+            return f"{wrong or 'frames equal'}; {outcome.excerpt()}"
+        return None
+
+
+def synthetic_jobs(options):
+    for stream in streams.STREAMS:
+        if stream.codec in options.codec:
+            fourcc = reference.capture_format(stream.pixels)
+            path = streams.provide(stream, options.cache)
+            yield Job(stream.name, path, fourcc, reference.of_stream(stream, options.cache, fourcc))
+
+
+def format_jobs(options):
+    """Each codec in each CAPTURE format that 8-bit 4:2:0 has, and in the one that the client takes when it has no wish."""
+    for codec in options.codec:
+        fitting = [s for s in streams.STREAMS if s.codec == codec and s.pixels == "yuv420p" and not s.changes_size]
+        unaligned = next(s for s in fitting if "unaligned" in s.name or "odd" in s.name)
+        for each in (fitting[0], unaligned):
+            path = streams.provide(each, options.cache)
+            for fourcc in ("NV12", "NV12M", "YU12", "YM12"):
+                yield Job(f"{each.name} as {fourcc}", path, fourcc, reference.of_stream(each, options.cache, fourcc))
+
+
+def plausible(framemd5, pixels):
+    """Whether the first frame's bytes are what the pixel format takes: the manifest has it from the container."""
+    width, height = map(int, re.search(r"^#dimensions 0: (\d+)x(\d+)", framemd5, re.MULTILINE).groups())
+    size = int(re.search(r"^0,(?:[^,]*,){3} *(\d+)", framemd5, re.MULTILINE).group(1))
+    across, down = {"420": (2, 2), "422": (2, 1)}.get(pixels.replace("j", "")[3:6], (1, 1))
+    chroma = 0 if pixels == "gray" else 2 * -(-width // across) * -(-height // down)
+    return size == (width * height + chroma) * (2 if pixels.endswith("le") else 1)
+
+
+def vector_jobs(options):
+    folder = pathlib.Path(options.vectors)
+    with open(folder / "manifest.tsv", encoding="utf-8", newline="") as manifest:
+        for row in csv.DictReader(manifest, delimiter="\t"):
+            if row["codec"] not in options.codec:
+                continue
+            path, pixels = folder / row["file"], row["pix_fmt"]
+            framemd5 = path.with_name(path.name + ".framemd5").read_text(encoding="utf-8")
+            if not plausible(framemd5, pixels):
+                pixels = reference.first_frame(path)[2]
+            fourcc = reference.capture_format(pixels)
+            if fourcc is None:
+                if pixels not in reference.REFUSED:
+                    raise SystemExit(f"{row['file']}: {pixels} is unknown to this test: add it to reference.py")
+                yield Job(f"{row['file']} ({pixels}, refused)", path, None, None)
+            elif pixels in reference.PLANAR:
+                yield Job(row["file"], path, fourcc, reference.parse_framemd5(framemd5))
+            else:
+                yield Job(f"{row['file']} as {fourcc}", path, fourcc, reference.of_file(path, fourcc))
+
+
+def run_all(jobs, under_test, options):
+    """Runs the jobs and returns how many failed."""
+
+    def decode_all(run, *how):
+        with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+            verdicts = pool.map(lambda job: job.verdict(run, under_test, how), jobs)
+            failed = frames = 0
+            for job, verdict in zip(jobs, verdicts):
+                failed += verdict is not None
+                frames += len(job.expected or ())
+                print(f"{'FAIL' if verdict else 'ok  '} {job.label}{': ' + verdict if verdict else ''}", flush=True)
+        print(f"{len(jobs)} streams, {frames} frames, {failed} streams failed")
+        return failed
+
+    threads = ["--threads", str(options.threads)]
+    if options.thread_type:
+        threads += ["--thread-type", options.thread_type]
+    if options.in_process:
+        return decode_all(lambda *command: under_test.execute(command), "--in-process", *threads)
+    if options.private:
+        return decode_all(lambda *command: under_test.run(*command, options=threads), "--memory", options.memory)
+    with decoder.Server(under_test, *threads) as serving:
+        return decode_all(serving.run, "--memory", options.memory)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=["synthetic", "formats", "vectors"])
+    parser.add_argument("--daedalus", required=True)
+    parser.add_argument("--preload", default="")
+    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    parser.add_argument("--codec", action="append", choices=streams.CODECS)
+    parser.add_argument("--memory", default="mmap", choices=["mmap", "userptr", "dmabuf"])
+    parser.add_argument("--in-process", action="store_true")
+    parser.add_argument("--private", action="store_true", help="a decoder for each client instead of one for all")
+    # One: frame threads are not deterministic on damaged streams.
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--thread-type", default="")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--nobody", action="store_true")
+    parser.add_argument("--seccomp", default="")
+    options = parser.parse_args()
+    options.codec = options.codec or list(streams.CODECS)
+    options.vectors = os.environ.get("DAEDALUS_VECTORS", "")
+    if options.kind == "vectors" and not options.vectors:
+        print("no vectors: set DAEDALUS_VECTORS or meson's -Dvectors to a folder with a manifest.tsv")
+        return streams.SKIP
+    makers = {"synthetic": synthetic_jobs, "formats": format_jobs, "vectors": vector_jobs}
+    jobs = list(makers[options.kind](options))
+    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
+    return 1 if run_all(jobs, under_test, options) or not jobs else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
