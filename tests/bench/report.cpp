@@ -1,0 +1,165 @@
+#include "report.h"
+
+#include <cstdarg>
+#include <cstdio>
+#include <fstream>
+#include <functional>
+
+namespace daedalus::bench {
+namespace {
+
+constexpr double kLeastFps = 0.95;       ///< of (a)
+constexpr double kMostQuerycap = 2.0;    ///< times the ping-pong
+constexpr double kLaterLeastFps = 0.98;  ///< what later releases aim at
+constexpr double kLaterMostQuerycap = 1.5;
+
+using Value = double (*)(const Result&);
+
+double medianOf(const Series& series, Contender contender, Value value) {
+    std::vector<double> values;
+    for (const auto& round : series.rounds)
+        if (const auto& result = round[static_cast<size_t>(contender)]) values.push_back(value(*result));
+    return median(std::move(values));
+}
+
+double fps(const Result& result) { return result.fps(); }
+double cpu(const Result& result) { return result.cpuPerFrame(); }
+double first(const Result& result) { return result.own.firstFrameMs; }
+double rss(const Result& result) { return result.own.peakRssMb; }
+double daemonRss(const Result& result) { return result.daemonRssMb; }
+double p50(const Result& result) { return result.own.latencyP50Us; }
+double p99(const Result& result) { return result.own.latencyP99Us; }
+
+/// Whichever of the two ways to write (a) is faster.
+Contender bestConvert(const Series& series) {
+    const double inTurn = medianOf(series, Contender::ConvertInTurn, fps);
+    return medianOf(series, Contender::ConvertEach, fps) > inTurn ? Contender::ConvertEach : Contender::ConvertInTurn;
+}
+
+double fpsRatio(const Series& series) {
+    const auto convert = static_cast<size_t>(bestConvert(series));
+    std::vector<double> ratios;
+    for (const auto& round : series.rounds) {
+        const auto& node = round[static_cast<size_t>(Contender::Node)];
+        if (node && round[convert] && round[convert]->fps() > 0) ratios.push_back(node->fps() / round[convert]->fps());
+    }
+    return median(std::move(ratios));
+}
+
+const char* verdict(bool passed) { return passed ? "pass" : "MISS"; }
+
+/// The goals are for one stream and for 32.
+bool hasTarget(const Series& series) { return series.what.sessions == 1 || series.what.sessions == 32; }
+
+std::string text(const char* format, ...) __attribute__((format(printf, 1, 2)));
+std::string text(const char* format, ...) {
+    char buffer[512];
+    va_list arguments;
+    va_start(arguments, format);
+    std::vsnprintf(buffer, sizeof buffer, format, arguments);
+    va_end(arguments);
+    return buffer;
+}
+
+const char* styleName(const Series& series) {
+    if (series.what.sessions == 1) return "-";
+    return bestConvert(series) == Contender::ConvertEach ? "thread each" : "in turn";
+}
+
+void printThroughput(const std::vector<Series>& all) {
+    std::printf(
+        "\n1080p: the node (client and daemon), (a) libavcodec + libyuv to NV12, (b) libavcodec, frames dropped\n"
+        "                      frames per second            CPU ms per frame     first frame ms   peak RSS MB\n"
+        "stream sessions threads  node    (a)    (b) node/(a)  node    (a)    (b)   node    (a)  daemon client    (a)  (a) "
+        "is\n");
+    for (const auto& series : all) {
+        const auto convert = bestConvert(series);
+        const double ratio = fpsRatio(series);
+        std::printf("%-6s %8u %7u %6.1f %6.1f %6.1f %5.3f %-4s %5.2f %6.2f %6.2f %6.1f %6.1f %7.0f %6.0f %6.0f  %s\n",
+                    series.what.name.c_str(), series.what.sessions, series.what.threads, medianOf(series, Contender::Node, fps),
+                    medianOf(series, convert, fps), medianOf(series, Contender::Drop, fps), ratio,
+                    hasTarget(series) ? verdict(ratio >= kLeastFps) : "", medianOf(series, Contender::Node, cpu),
+                    medianOf(series, convert, cpu), medianOf(series, Contender::Drop, cpu),
+                    medianOf(series, Contender::Node, first), medianOf(series, convert, first),
+                    medianOf(series, Contender::Node, daemonRss), medianOf(series, Contender::Node, rss),
+                    medianOf(series, convert, rss), styleName(series));
+    }
+}
+
+void printLatency(const std::vector<Series>& all) {
+    std::printf(
+        "\nLatency of a frame in us, one access unit at a time: QBUF(OUTPUT) to DQBUF(CAPTURE) against packet to converted "
+        "frame\n"
+        "stream  node p50    p99  (a) p50    p99  added p50    p99\n");
+    for (const auto& series : all) {
+        const double node50 = medianOf(series, Contender::Node, p50);
+        const double node99 = medianOf(series, Contender::Node, p99);
+        const double convert50 = medianOf(series, Contender::ConvertInTurn, p50);
+        const double convert99 = medianOf(series, Contender::ConvertInTurn, p99);
+        std::printf("%-6s %9.0f %6.0f %8.0f %6.0f %10.0f %6.0f\n", series.what.name.c_str(), node50, node99, convert50,
+                    convert99, node50 - convert50, node99 - convert99);
+    }
+}
+
+std::string contenderJson(const Series& series, Contender contender) {
+    std::string out = text("{\"fps\": %.3f, \"cpu_ms_per_frame\": %.4f, \"first_frame_ms\": %.3f, \"peak_rss_mb\": %.1f",
+                           medianOf(series, contender, fps), medianOf(series, contender, cpu),
+                           medianOf(series, contender, first), medianOf(series, contender, rss));
+    if (contender == Contender::Node) out += text(", \"daemon_peak_rss_mb\": %.1f", medianOf(series, contender, daemonRss));
+    return out + "}";
+}
+
+std::string seriesHead(const Series& series) {
+    return text("{\"stream\": \"%s\", \"sessions\": %u, \"threads\": %u, \"frames\": %u, \"rounds\": %zu",
+                series.what.name.c_str(), series.what.sessions, series.what.threads, series.what.frames, series.rounds.size());
+}
+
+std::string latencyJson(const Series& series, Contender contender) {
+    return text("{\"p50_us\": %.1f, \"p99_us\": %.1f}", medianOf(series, contender, p50), medianOf(series, contender, p99));
+}
+
+std::string list(const std::vector<Series>& all, const std::function<std::string(const Series&)>& element) {
+    std::string out;
+    for (const auto& series : all) out += (out.empty() ? "\n    " : ",\n    ") + element(series);
+    return "[" + out + "\n  ]";
+}
+
+}  // namespace
+
+void Report::print() const {
+    printThroughput(throughput_);
+    printLatency(latency_);
+    if (querycap_ && querycap_->pingPongUs > 0) {
+        const double ratio = querycap_->callUs / querycap_->pingPongUs;
+        std::printf("\nQUERYCAP %.2f us, bare SOCK_SEQPACKET ping-pong %.2f us: %.2f times, %s\n", querycap_->callUs,
+                    querycap_->pingPongUs, ratio, verdict(ratio <= kMostQuerycap));
+    }
+    std::printf("Targets: node/(a) >= %.2f for 1 and 32 sessions, QUERYCAP <= %.1f times the ping-pong (later %.2f and %.1f)\n",
+                kLeastFps, kMostQuerycap, kLaterLeastFps, kLaterMostQuerycap);
+    std::fflush(stdout);
+}
+
+bool Report::writeJson(const std::string& path, const std::string& extent) const {
+    std::ofstream file(path);
+    file << "{\n  \"extent\": \"" << extent << "\",\n  \"throughput\": "
+         << list(throughput_,
+                 [](const Series& series) {
+                     std::string out = seriesHead(series) + text(", \"fps_ratio\": %.4f, \"convert_is\": \"%s\"",
+                                                                 fpsRatio(series), styleName(series));
+                     out += ", \"node\": " + contenderJson(series, Contender::Node);
+                     out += ", \"convert\": " + contenderJson(series, bestConvert(series));
+                     return out + ", \"drop\": " + contenderJson(series, Contender::Drop) + "}";
+                 })
+         << ",\n  \"latency\": " << list(latency_, [](const Series& series) {
+                return seriesHead(series) + ", \"node\": " + latencyJson(series, Contender::Node) +
+                       ", \"convert\": " + latencyJson(series, Contender::ConvertInTurn) + "}";
+            });
+    if (querycap_)
+        file << text(",\n  \"querycap\": {\"call_us\": %.3f, \"ping_pong_us\": %.3f}", querycap_->callUs,
+                     querycap_->pingPongUs);
+    file << "\n}\n";
+    file.close();
+    return file.good();
+}
+
+}  // namespace daedalus::bench
