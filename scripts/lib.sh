@@ -1,0 +1,59 @@
+# What scripts/demo and scripts/test share; sourced by them.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+
+trap 'exit 130' INT TERM
+
+say() { printf '\n== %s\n' "$*"; }
+die() {
+    printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+    exit 1
+}
+
+# Runs a command up to three times: a mirror may be away for a moment.
+retry() {
+    for pause in 5 20 0; do
+        if "$@"; then return 0; fi
+        [ "$pause" = 0 ] || { echo "failed; again in $pause s: $*"; sleep "$pause"; }
+    done
+    return 1
+}
+
+# Installs what of packages.txt is missing, and says so.
+install_packages() {
+    command -v dpkg-query >/dev/null || die "this is not Debian: install what scripts/packages.txt names by hand"
+    missing=
+    while read -r package _; do
+        case $package in '' | '#'*) continue ;; esac
+        status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=none
+        [ "$status" = installed ] || missing="$missing $package"
+    done <scripts/packages.txt
+    if [ -z "$missing" ]; then
+        say "All Debian packages of scripts/packages.txt are installed"
+        return
+    fi
+    say "Installing Debian packages:$missing"
+    sudo=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "not root and no sudo: as root, run: apt-get install$missing"
+        sudo=sudo
+    fi
+    retry $sudo apt-get -q update || die "apt-get update failed: check the network and /etc/apt/sources.list"
+    # Unquoted: one word for each package.
+    retry $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing ||
+        die "apt-get install failed: this project needs Debian 12's package sources"
+}
+
+# configure FOLDER COMPILER OPTION...: sets a build folder up, or again with these options if it is there already.
+configure() {
+    folder=$1 compiler=$2
+    shift 2
+    if [ -f "$folder/build.ninja" ]; then
+        meson configure "$folder" "$@" >/dev/null && return 0
+        rm -rf "$folder"
+    fi
+    # Debian's tools, whatever else the caller's PATH offers.
+    CXX="ccache $compiler" meson setup "$folder" "$@"
+}
