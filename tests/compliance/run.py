@@ -5,6 +5,9 @@
 
 0 failures and 0 warnings are asked for, except those that the table under `## v4l2-compliance` in docs/deviations.md
 excuses: its first column has, in backquotes, a part of the tool's line.
+
+The tool asks for answers within 100 ms to 2 s of real time, and its own threads trip over each other when they start late. A
+finding counts only if the machine kept its own appointments while the tool ran; else the tool runs again.
 """
 
 import argparse
@@ -14,11 +17,40 @@ import pathlib
 import re
 import struct
 import sys
+import threading
+import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from daedalus_tests import decoder, reference, streams  # noqa: E402
 
+RUNS = 6
+PUNCTUAL_S = 0.05
+
 _TOTAL = re.compile(r"^Total for .*: (\d+), Succeeded: (\d+), Failed: (\d+), Warnings: (\d+)", re.MULTILINE)
+
+
+class Punctuality(threading.Thread):
+    """Sleeps over and over, and remembers the longest time by which it was woken too late: with `with`, while the block runs."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.latest = 0.0
+        self._over = threading.Event()
+
+    def run(self):
+        nap = 0.005
+        while not self._over.is_set():
+            began = time.monotonic()
+            time.sleep(nap)
+            self.latest = max(self.latest, time.monotonic() - began - nap)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self.join()
 
 
 def excuses(deviations):
@@ -131,10 +163,17 @@ def main():
         # node for a mem2mem device without a codec: it sets CAPTURE up before the headers, and looks at no source change.
         path = under_test.readable(with_headers(streams.BY_NAME["h264_delimited.h264"], options.cache))
         command += f" --stream-from-hdr {path}"
-    outcome = under_test.run("sh", "-c", command, timeout=300)
+    good = False
+    for _ in range(RUNS):
+        with Punctuality() as machine:
+            outcome = under_test.run("sh", "-c", command, timeout=60)
+        good = judge(outcome, excuses(options.deviations))
+        if good or machine.latest < PUNCTUAL_S or outcome.timed_out:
+            break
+        print(f"this machine woke a sleeping thread {machine.latest * 1000:.0f} ms too late meanwhile: nothing is proven; again")
     for leftover in options.cache.glob(f"*.hdr-{os.getpid()}"):
         leftover.unlink()
-    return 0 if judge(outcome, excuses(options.deviations)) else 1
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

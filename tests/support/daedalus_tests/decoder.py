@@ -18,6 +18,7 @@ class Outcome:
     status: int
     output: bytes
     errors: str
+    timed_out: bool = False
 
     def excerpt(self):
         """The end of what the program complained of."""
@@ -76,7 +77,8 @@ class Decoder:
         return folder / name
 
     def execute(self, command, timeout=300):
-        """Runs a command in the client's surroundings; a hang becomes status -SIGKILL."""
+        """Runs a command in the client's surroundings; a hang becomes status -SIGKILL, and timed_out."""
+        timed_out = False
         with subprocess.Popen(
             [*self.wrapper, *map(str, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             env=self.environment, cwd="/", start_new_session=True,
@@ -87,7 +89,8 @@ class Decoder:
                 os.killpg(child.pid, signal.SIGKILL)
                 output, errors = child.communicate()
                 errors += f"\nkilled after {timeout} s".encode()
-        return Outcome(child.returncode, output, errors.decode(errors="replace"))
+                timed_out = True
+        return Outcome(child.returncode, output, errors.decode(errors="replace"), timed_out)
 
     def run(self, *command, timeout=300, options=()):
         """`daedalus run -- COMMAND`."""
