@@ -50,6 +50,7 @@ Strand::Step DecodeStrand::step() {
     if (quit_) {
         // Closing the codec may take a while: here, not on the loop thread.
         inputs_.clear();
+        heldInput_.reset();
         ready_.clear();
         given_.clear();
         decoder_.reset();
@@ -92,6 +93,8 @@ void DecodeStrand::handle(Flush&) {
         if (auto* buffer = std::get_if<queue::ActiveBuffer>(&inputs_.front())) buffer->giveBack();
         inputs_.pop_front();
     }
+    if (heldInput_) heldInput_->giveBack();
+    heldInput_.reset();
     ready_.clear();
     given_.clear();
     metadata_.clear();
@@ -146,6 +149,8 @@ void DecodeStrand::handle(ReturnOutputs&) {
 }
 
 void DecodeStrand::handle(Quit&) { quit_ = true; }
+
+bool DecodeStrand::headerless() const { return setup_ && !sawFrame_ && headerlessBytes_ >= kPatienceBytes; }
 
 bool DecodeStrand::awaitsSetup() const { return announced_ && (!setup_ || !announced_->sameSetup(setup_->stream)); }
 
@@ -217,11 +222,15 @@ void DecodeStrand::feed(queue::ActiveBuffer buffer) {
         buffer.error();
         return fail(sent.error(), "the decoder failed");
     }
-    buffer.done({});
     mayReceive_ = true;
     unitGaveItem_ = false;
     // Once frames come, they tell the format: headers run ahead of them.
     if (!sawFrame_) lookForHeaders(bytes.size());
+    if (headerless()) {
+        heldInput_ = std::move(buffer);
+    } else {
+        buffer.done({});
+    }
 }
 
 void DecodeStrand::lookForHeaders(size_t bytes) {
@@ -248,6 +257,8 @@ bool DecodeStrand::receive() {
     if (auto* frame = std::get_if<std::unique_ptr<codec::Frame>>(&*received)) {
         sawFrame_ = true;
         unitGaveItem_ = true;
+        if (heldInput_) heldInput_->done({});
+        heldInput_.reset();
         ready_.emplace_back(std::move(*frame));
     } else if (auto* damaged = std::get_if<codec::Damaged>(&*received)) {
         log::debug("{}: an access unit cannot be decoded: {}", session_, damaged->reason);
@@ -265,8 +276,7 @@ bool DecodeStrand::receive() {
         }
     } else {
         mayReceive_ = false;
-        const bool headerless = setup_ && !sawFrame_ && headerlessBytes_ >= kPatienceBytes;
-        if (headerless && !unitGaveItem_) ready_.emplace_back(codec::Damaged{nextTag_ - 1, "no headers"});
+        if (headerless() && !unitGaveItem_) ready_.emplace_back(codec::Damaged{nextTag_ - 1, "no headers"});
     }
     return true;
 }

@@ -55,7 +55,13 @@ bool DecodeStrand::deliver() {
     if (const auto* picture = std::get_if<std::unique_ptr<codec::Frame>>(&item)) {
         fill(**picture, std::move(buffer), last);
     } else {
-        buffer.done({.error = true, .last = last, .bytesUsed = {}, .metadata = metadataOf(std::get<codec::Damaged>(item).tag)});
+        const queue::Outcome damaged{
+            .error = true, .last = last, .bytesUsed = {}, .metadata = metadataOf(std::get<codec::Damaged>(item).tag)};
+        if (heldInput_) {
+            queue::ActiveBuffer::doneTogether(std::move(buffer), damaged, *std::exchange(heldInput_, std::nullopt), {});
+        } else {
+            buffer.done(damaged);
+        }
     }
     if (setup_->provisional) given_.push_back(std::move(item));
     if (drain_ == DrainPhase::Abandoned && ready_.empty() && !mayReceive_) endDrain();

@@ -27,22 +27,34 @@ ActiveBuffer::~ActiveBuffer() {
     if (path_) error();
 }
 
-void ActiveBuffer::leave(Way way, const Outcome& outcome) {
+std::shared_ptr<ActiveBuffer::ReturnPath> ActiveBuffer::release() {
     for (auto& plane : planes_) plane.memory.reset();
-    ReturnPath::give(std::exchange(path_, nullptr), index_, way, outcome);
+    return std::exchange(path_, nullptr);
 }
 
-void ActiveBuffer::ReturnPath::give(std::shared_ptr<ReturnPath> path, uint32_t index, Way way, const Outcome& outcome) {
-    if (path->loop_.isLoopThread()) {
-        path->deliver(index, way, outcome);
-        return;
+void ActiveBuffer::leave(Way way, const Outcome& outcome) { ReturnPath::give({release(), index_, way, outcome}); }
+
+void ActiveBuffer::doneTogether(ActiveBuffer first, const Outcome& firstOutcome, ActiveBuffer second,
+                                const Outcome& secondOutcome) {
+    ReturnPath::give({first.release(), first.index_, Way::Done, firstOutcome},
+                     ReturnPath::Return{second.release(), second.index_, Way::Done, secondOutcome});
+}
+
+void ActiveBuffer::ReturnPath::give(Return buffer, std::optional<Return> next) {
+    auto& loop = buffer.path->loop_;
+    auto task = [buffer = std::move(buffer), next = std::move(next)] {
+        deliver(buffer);
+        if (next) deliver(*next);
+    };
+    if (loop.isLoopThread()) {
+        task();
+    } else {
+        loop.post(std::move(task));
     }
-    auto& loop = path->loop_;
-    loop.post([path = std::move(path), index, way, outcome] { path->deliver(index, way, outcome); });
 }
 
-void ActiveBuffer::ReturnPath::deliver(uint32_t index, Way way, const Outcome& outcome) {
-    if (queue_) queue_->returned(index, way, outcome);
+void ActiveBuffer::ReturnPath::deliver(const Return& buffer) {
+    if (auto* queue = buffer.path->queue_) queue->returned(buffer.index, buffer.way, buffer.outcome);
 }
 
 }  // namespace daedalus::queue

@@ -10,13 +10,20 @@ namespace daedalus::queue {
 class ActiveBuffer::ReturnPath {
 public:
     ReturnPath(EventLoop& loop, Queue& queue) : loop_(loop), queue_(&queue) {}
-    /// Takes a buffer back: at once on the loop thread, else by a post to it.
-    static void give(std::shared_ptr<ReturnPath> path, uint32_t index, Way way, const Outcome& outcome);
+    /// One buffer on its way back.
+    struct Return {
+        std::shared_ptr<ReturnPath> path;
+        uint32_t index;
+        Way way;
+        Outcome outcome;
+    };
+    /// Takes a buffer back, and `next` right after it: at once on the loop thread, else by a post to it.
+    static void give(Return buffer, std::optional<Return> next = std::nullopt);
     /// The queue ends; what comes back later is dropped.
     void close() { queue_ = nullptr; }
 
 private:
-    void deliver(uint32_t index, Way way, const Outcome& outcome);
+    static void deliver(const Return& buffer);
 
     EventLoop& loop_;
     Queue* queue_;

@@ -436,3 +436,38 @@ TEST_CASE("a stream that never shows headers ends in ERROR buffers, not in silen
     REQUIRE(client.event());
     CHECK(client.await(kCapture).buffer.flags & V4L2_BUF_FLAG_LAST);
 }
+
+TEST_CASE("an OUTPUT buffer without headers comes back together with its CAPTURE buffer") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    REQUIRE(client.request(kOutput, 2) == 0);
+    REQUIRE(client.request(kCapture, 2) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    REQUIRE(client.streamOn(kCapture) == 0);
+    REQUIRE(client.queue(0) == 0);
+    REQUIRE(client.queue(1) == 0);
+    REQUIRE(client.feed(0, std::string(1 << 20, '\n')) == 0);
+    REQUIRE(client.await(kCapture).error == 0);
+    REQUIRE(client.await(kOutput).error == 0);
+
+    // One CAPTURE buffer left: the second OUTPUT buffer waits for another.
+    REQUIRE(client.feed(0, "nothing\n") == 0);
+    REQUIRE(client.feed(1, "nothing\n") == 0);
+    REQUIRE(client.await(kOutput).error == 0);
+    REQUIRE(client.take(kCapture).error == 0);
+    CHECK((client.file().poll(POLLOUT, 50) & POLLOUT) == 0);
+    CHECK(client.take(kOutput).error == EAGAIN);
+
+    // A client that looks at OUTPUT first never finds it ahead of CAPTURE.
+    REQUIRE(client.queue(0) == 0);
+    REQUIRE(client.queue(1) == 0);
+    for (int i = 0; i < 500; ++i) {
+        const auto taken = client.await(kOutput);
+        REQUIRE(taken.error == 0);
+        const auto frame = client.take(kCapture);
+        REQUIRE(frame.error == 0);
+        REQUIRE(client.feed(taken.buffer.index, "nothing\n") == 0);
+        REQUIRE(client.queue(frame.buffer.index) == 0);
+    }
+}

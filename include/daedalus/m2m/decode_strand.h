@@ -152,6 +152,8 @@ private:
     void announce(const codec::StreamFormat& format);
     void lookForHeaders(size_t bytes);
     [[nodiscard]] bool awaitsSetup() const;
+    /// True if the stream counts as one without headers: each of its OUTPUT buffers gives an empty CAPTURE buffer.
+    [[nodiscard]] bool headerless() const;
     [[nodiscard]] bool opened();
     void fill(const codec::Frame& frame, queue::ActiveBuffer buffer, bool last);
     [[nodiscard]] Result<> convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome);
@@ -190,6 +192,8 @@ private:
     DrainPhase drain_ = DrainPhase::None;
     EmptyLast emptyLast_ = EmptyLast::None;
     size_t headerlessBytes_ = 0;  ///< consumed without finding headers
+    /// The OUTPUT buffer of a headerless stream goes back together with the CAPTURE buffer that it gives.
+    std::optional<queue::ActiveBuffer> heldInput_;
     bool mayReceive_ = false;
     bool unitGaveItem_ = false;  ///< the unit that was sent last has an item in ready_
     bool sawFrame_ = false;

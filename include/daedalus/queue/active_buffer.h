@@ -61,9 +61,14 @@ public:
     void error() { leave(Way::Done, {.error = true, .last = false, .bytesUsed = {}, .metadata = metadata_}); }
     /// Unused: the buffer takes its place at the end of the queue again (or is the client's if streaming stops).
     void giveBack() { leave(Way::Unused, {}); }
+    /// done() of two buffers, of queues on the same loop, in one step of the loop thread: no client sees the one without the
+    /// other. The queue of `first` hears of it first.
+    static void doneTogether(ActiveBuffer first, const Outcome& firstOutcome, ActiveBuffer second,
+                             const Outcome& secondOutcome);
 
 private:
     void leave(Way way, const Outcome& outcome);
+    [[nodiscard]] std::shared_ptr<ReturnPath> release();
 
     std::shared_ptr<ReturnPath> path_;
     uint32_t index_;
