@@ -30,8 +30,10 @@ DecodeStrand::~DecodeStrand() = default;
 void DecodeStrand::retire(std::unique_ptr<DecodeStrand> strand) {
     auto* raw = strand.get();
     raw->link_->listener = nullptr;
-    raw->resources_.graveyard->emplace(raw, std::move(strand));
-    raw->send(Quit{});
+    if (const auto graveyard = raw->resources_.graveyard.lock()) {
+        graveyard->emplace(raw, std::move(strand));
+        raw->send(Quit{});
+    }
 }
 
 void DecodeStrand::send(Message message) {
@@ -58,7 +60,7 @@ Strand::Step DecodeStrand::step() {
             outputs_.front().giveBack();
             outputs_.pop_front();
         }
-        resources_.loop.post([graveyard = std::weak_ptr(resources_.graveyard), self = this] {
+        resources_.loop.post([graveyard = resources_.graveyard, self = this] {
             if (const auto alive = graveyard.lock()) alive->erase(self);
         });
         quit_ = false;

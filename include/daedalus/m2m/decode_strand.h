@@ -33,7 +33,7 @@ struct Resources {
     EventLoop& loop;
     WorkerPool& pool;
     codec::Factory& codecs;
-    std::shared_ptr<Graveyard> graveyard;
+    std::weak_ptr<Graveyard> graveyard;  ///< the device owns it: what lies there ends with the device at the latest
     /// Decides the threads of a decoder that is about to be opened. Loop thread.
     std::function<codec::DecoderOptions()> decoderOptions;
 };
