@@ -118,9 +118,10 @@ void DecodeStrand::takeGivenBack() {
     ready_.insert(ready_.begin(), std::move_iterator(given_.begin()), std::move_iterator(given_.end()));
     given_.clear();
     setup_.reset();
-    if (drain_ != DrainPhase::Stopped) return;
+    if (drain_ != DrainPhase::Stopped && drain_ != DrainPhase::Ended) return;
+    // LAST goes behind the frames that are given again, whether it was delivered already or was about to be.
     drain_ = DrainPhase::Ended;
-    if (ready_.empty()) emptyLast_ = EmptyLast::Drain;
+    emptyLast_ = ready_.empty() ? EmptyLast::Drain : EmptyLast::None;
 }
 
 void DecodeStrand::handle(ReturnOutputs&) {

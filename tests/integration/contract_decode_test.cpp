@@ -143,6 +143,32 @@ TEST_CASE("S7: a CAPTURE STREAMOFF that answers the first source change loses no
     }
 }
 
+TEST_CASE("S7: the LAST of a drain stays behind the frames that are given again") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    REQUIRE(client.request(kOutput, 2) == 0);
+    REQUIRE(client.request(kCapture, 4) == 0);
+    for (uint32_t i = 0; i < 2; ++i) REQUIRE(client.queue(i) == 0);
+    REQUIRE(client.streamOn(kCapture) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    REQUIRE(client.feed(0, "size 64x48\nframe 0\nframe 1\n", 500) == 0);
+    while (!(client.query(kCapture, 1).buffer.flags & V4L2_BUF_FLAG_DONE)) client.file().poll(POLLPRI, 1);
+    // Both frames are delivered, and no buffer is left for LAST.
+    REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    client.file().poll(POLLPRI, 50);
+    REQUIRE(client.streamOff(kCapture) == 0);
+    for (uint32_t i = 0; i < 4; ++i) REQUIRE(client.queue(i) == 0);
+    REQUIRE(client.streamOn(kCapture) == 0);
+    for (const uint32_t number : {0U, 1U}) {
+        const auto frame = client.await(kCapture);
+        REQUIRE(frame.error == 0);
+        CHECK(pixelsAre(client, frame, number));
+        CHECK(((frame.buffer.flags & V4L2_BUF_FLAG_LAST) != 0) == (number == 1));
+    }
+    CHECK(client.take(kCapture).error == EPIPE);
+}
+
 TEST_CASE("S16: a CAPTURE STREAMOFF after the first frame was taken loses the frames that were done") {
     TestNode node;
     V4l2Client client(node);
