@@ -137,6 +137,8 @@ void userptr() {
     // Bad memory.
     Buffer bad(kOutput, V4L2_MEMORY_USERPTR, 0);
     bad.plane.length = bad.plane.bytesused = 4096;
+    // Initializing the union sets its first member only, which is shorter.
+    bad.plane.m.userptr = 0;
     EXPECT_ERRNO(::ioctl(fd, VIDIOC_QBUF, &bad.buffer), EINVAL);
     bad.plane.m.userptr = 4096;
     EXPECT_ERRNO(::ioctl(fd, VIDIOC_QBUF, &bad.buffer), EFAULT);
