@@ -112,7 +112,9 @@ private:
 
     std::optional<Packet> packet() {
         auto bytes = asBytes(packet_->data, packet_->size);
-        if (std::exchange(first_, false)) {
+        // MPEG-2 pictures before the first sequence header lack their references: with a header they would come out as garbage.
+        const bool headersMayCome = info_.codec != v4l2::Codec::Mpeg2 || (packet_->flags & AV_PKT_FLAG_KEY) != 0;
+        if (headersMayCome && std::exchange(awaitsHeaders_, false)) {
             const AVCodecParameters& parameters = filter_ ? *filter_->par_out : *stream_->codecpar;
             extended_ = withExtradata(info_.codec, asBytes(parameters.extradata, parameters.extradata_size), bytes);
             if (!extended_.empty()) bytes = extended_;
@@ -131,7 +133,7 @@ private:
     PacketPtr packet_;
     std::string path_;
     std::vector<std::byte> extended_;
-    bool first_ = true;
+    bool awaitsHeaders_ = true;  ///< the container's headers were not given yet
 };
 
 }  // namespace

@@ -85,7 +85,7 @@ def of_stream(stream, cache, fourcc):
 
     A stream of several sizes has the frames of its parts: FFmpeg's command line drops a frame where MPEG-2 changes size.
     """
-    if stream.parts:
+    if stream.changes_size:
         return [md5 for part in stream.parts for md5 in of_stream(streams.BY_NAME[part], cache, fourcc)]
     fourcc = _SAME_BYTES.get(fourcc, fourcc)
     kept = cache / f"{stream.name}.{fourcc}.md5"

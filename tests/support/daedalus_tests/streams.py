@@ -12,7 +12,8 @@ SKIP = 77  # the exit status that Meson counts as "skipped"
 
 @dataclasses.dataclass(frozen=True)
 class Stream:
-    """One stream: `options` are ffmpeg's; a stream with `parts` is these others, one after the other."""
+    """One stream: `options` are ffmpeg's; a stream with `parts` is these others, one after the other; of one
+    that is `cut`, so many bytes are missing at its start, as where a client joins a broadcast."""
 
     name: str
     codec: str
@@ -21,10 +22,11 @@ class Stream:
     pixels: str = "yuv420p"
     frames: int = 30
     parts: tuple = ()
+    cut: int = 0
 
     @property
     def changes_size(self):
-        return bool(self.parts)
+        return len(self.parts) > 1
 
 
 _X264 = "-c:v libx264 -preset veryfast -threads 1"
@@ -47,6 +49,7 @@ STREAMS = [
     Stream("h264_small.h264", "h264", f"{_X264} -bf 1", size="176x144", frames=15),
     Stream("h264_large.h264", "h264", f"{_X264} -bf 1", size="352x288", frames=15),
     Stream("h264_change.h264", "h264", parts=("h264_small.h264", "h264_large.h264", "h264_small.h264")),
+    Stream("h264_cut.h264", "h264", parts=("h264_high_b_frames.h264",), cut=9000),
     Stream("h264_10bit.h264", "h264", f"{_X264} -bf 2", pixels="yuv420p10le", frames=15),
     Stream("h264_422.h264", "h264", _X264, pixels="yuv422p", frames=15),
     Stream("h264_444.h264", "h264", _X264, pixels="yuv444p", frames=15),
@@ -58,6 +61,7 @@ STREAMS = [
     Stream("hevc_small.hevc", "hevc", f"{_X265}bframes=1", size="176x144", frames=15),
     Stream("hevc_large.hevc", "hevc", f"{_X265}bframes=1", size="352x288", frames=15),
     Stream("hevc_change.hevc", "hevc", parts=("hevc_small.hevc", "hevc_large.hevc", "hevc_small.hevc")),
+    Stream("hevc_cut.hevc", "hevc", parts=("hevc_b_frames.hevc",), cut=9000),
     Stream("hevc_10bit.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv420p10le"),
     Stream("hevc_12bit.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv420p12le", frames=15),
     Stream("hevc_422.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv422p", frames=15),
@@ -97,6 +101,7 @@ STREAMS = [
     Stream("mpeg2_small.m2v", "mpeg2", f"{_MPEG2} -bf 1", size="176x144", frames=15),
     Stream("mpeg2_large.m2v", "mpeg2", f"{_MPEG2} -bf 1", size="352x288", frames=15),
     Stream("mpeg2_change.m2v", "mpeg2", parts=("mpeg2_small.m2v", "mpeg2_large.m2v", "mpeg2_small.m2v")),
+    Stream("mpeg2_cut.m2v", "mpeg2", parts=("mpeg2_b_frames.m2v",), cut=40000),
 ]
 
 BY_NAME = {stream.name: stream for stream in STREAMS}
@@ -122,7 +127,7 @@ def _join(paths):
 
 def _make(stream, path, cache):
     if stream.parts:
-        path.write_bytes(_join([provide(BY_NAME[part], cache) for part in stream.parts]))
+        path.write_bytes(_join([provide(BY_NAME[part], cache) for part in stream.parts])[stream.cut :])
         return
     # Motion, detail and noise: a frame must not equal another by chance.
     source = f"testsrc2=size=320x240:rate=30,scale={stream.size.replace('x', ':')},noise=alls=4:allf=t:all_seed=7"
