@@ -1,0 +1,33 @@
+# The VM's process 1 once the host's root is there: runs the job, leaves its exit status, and switches the VM off.
+# Variables come from vm.py by the settings file; the job's output goes to the second serial line, the kernel's to the first.
+. /run/vm/settings
+end() {
+    dmesg >/run/vm/dmesg 2>/dev/null
+    sync
+    /run/busybox poweroff -f
+}
+trap end EXIT
+
+hostname daedalus-vm 2>/dev/null
+/run/busybox ip link set lo up
+ln -sf /proc/self/fd /dev/fd
+ln -sf /proc/self/fd/0 /dev/stdin
+ln -sf /proc/self/fd/1 /dev/stdout
+ln -sf /proc/self/fd/2 /dev/stderr
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
+cd "$VM_SOURCE" || exit
+
+if [ "$vm_shell" = 1 ]; then
+    stty sane rows "$vm_rows" columns "$vm_columns" </dev/ttyS1
+    export TERM="$vm_term"
+    setsid --ctty --wait bash -i </dev/ttyS1 >/dev/ttyS1 2>&1
+    status=$?
+else
+    stty raw -echo </dev/ttyS1
+    setsid --wait sh /run/vm/job </dev/null >/dev/ttyS1 2>&1
+    status=$?
+    # What is still in the line's buffer would be lost with the power.
+    stty -F /dev/ttyS1 raw >/dev/null 2>&1
+    /run/busybox usleep 50000
+fi
+echo "$status" >/run/vm/status
