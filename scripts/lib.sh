@@ -21,12 +21,22 @@ retry() {
     return 1
 }
 
+# update_lists COMMAND: makes apt's lists new, and sets $sudo; COMMAND is what root would run next.
+update_lists() {
+    sudo=
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || die "not root and no sudo: as root, run: apt-get update, and $1"
+        sudo=sudo
+    fi
+    retry $sudo apt-get -q update || die "apt-get update failed: check the network and /etc/apt/sources.list"
+}
+
 # Installs what of packages.txt is missing, and says so.
 install_packages() {
     command -v dpkg-query >/dev/null || die "this is not Debian: install what scripts/packages.txt names by hand"
     missing=
     while read -r package _; do
-        case $package in '' | '#'*) continue ;; esac
+        case $package in '' | '#'* | '@'*) continue ;; esac
         status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=none
         [ "$status" = installed ] || missing="$missing $package"
     done <scripts/packages.txt
@@ -35,15 +45,21 @@ install_packages() {
         return
     fi
     say "Installing Debian packages:$missing"
-    sudo=
-    if [ "$(id -u)" != 0 ]; then
-        command -v sudo >/dev/null || die "not root and no sudo: as root, run: apt-get install$missing"
-        sudo=sudo
-    fi
-    retry $sudo apt-get -q update || die "apt-get update failed: check the network and /etc/apt/sources.list"
+    update_lists "apt-get install$missing"
     # Unquoted: one word for each package.
     retry $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing ||
         die "apt-get install failed: this project needs Debian 12's package sources"
+}
+
+# unpack_kernel FOLDER: unpacks the packages of packages.txt that have an @ into FOLDER, where tests/vm finds them.
+unpack_kernel() {
+    DAEDALUS_VM_CACHE=$1
+    export DAEDALUS_VM_CACHE
+    say "Unpacking the kernel of the tests' VM into $1, if it is not there"
+    python3 -B tests/vm/kernel.py --release && return
+    # A machine that had all packages may have old lists, or none.
+    update_lists "tests/vm/kernel.py $1"
+    retry python3 -B tests/vm/kernel.py --release || die "the tests' VM has no kernel: the line above says why"
 }
 
 # configure FOLDER COMPILER OPTION...: sets a build folder up, or again with these options if it is there already.
