@@ -17,17 +17,19 @@ ln -sf /proc/self/fd/2 /dev/stderr
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 cd "$VM_SOURCE" || exit
 
+# Held open: with its last user a line forgets its size.
+exec 3<>/dev/ttyS1
 if [ "$vm_shell" = 1 ]; then
-    stty sane rows "$vm_rows" columns "$vm_columns" </dev/ttyS1
+    stty sane rows "$vm_rows" columns "$vm_columns" <&3
     export TERM="$vm_term"
-    setsid --ctty --wait bash -i </dev/ttyS1 >/dev/ttyS1 2>&1
+    setsid --ctty --wait bash -i </dev/ttyS1 >/dev/ttyS1 2>&1 3>&-
     status=$?
 else
-    stty raw -echo </dev/ttyS1
-    setsid --wait sh /run/vm/job </dev/null >/dev/ttyS1 2>&1
+    stty raw -echo <&3
+    setsid --wait sh /run/vm/job </dev/null >/dev/ttyS1 2>&1 3>&-
     status=$?
-    # What is still in the line's buffer would be lost with the power.
-    stty -F /dev/ttyS1 raw >/dev/null 2>&1
+    # Setting a line waits until its buffer is empty: what is in it would be lost with the power.
+    stty raw -echo <&3
     /run/busybox usleep 50000
 fi
 echo "$status" >/run/vm/status

@@ -70,6 +70,8 @@ def settings(options, unpacked):
 def command_line(qemu, options, unpacked, exchange):
     append = "console=ttyS0 panic=-1 loglevel=5 nowatchdog rcupdate.rcu_cpu_stall_suppress=1 " + options.append
     return [
+        # However vm.py ends, the VM does not stay behind.
+        "setpriv", "--pdeathsig", "KILL", "--",
         qemu, "-M", "pc", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max", "-smp", "1", "-m", str(options.memory),
         "-nodefaults", "-display", "none", "-no-reboot",
         "-kernel", str(unpacked.image), "-initrd", str(exchange / "initramfs"), "-append", append,
@@ -127,8 +129,9 @@ def run(options):
         sys.stdout.flush()
         with subprocess.Popen(command_line(qemu, options, unpacked, exchange),
                               stdin=None if options.shell else subprocess.DEVNULL) as process:
-            # Meson ends a test by SIGTERM: the VM must not stay behind.
-            signal.signal(signal.SIGTERM, lambda *_: (process.kill(), sys.exit(128 + signal.SIGTERM)))
+            # Meson ends a test by SIGTERM, a terminal that closes by SIGHUP: the temporary folder goes too.
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, lambda signum, _: (process.kill(), sys.exit(128 + signum)))
             try:
                 process.wait(None if options.shell else options.limit)
                 ended = True
