@@ -21,7 +21,8 @@ import sys
 import tempfile
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
-# Raised when a folder that an older version of this file made must be made again.
+# Raised when what an older version of this file unpacked must be unpacked again. Each has a folder of its own: trees of
+# different age may share a cache, and a VM may be running from it.
 LAYOUT = "2"
 # What the initramfs loads: enough to mount the host's root, and to make a writable root of it.
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
@@ -121,10 +122,8 @@ def uncompressed(vmlinuz):
 
 def make(folder):
     packages = list(wanted_packages())
-    for old in (folder / "root", folder / "release"):
-        shutil.rmtree(old, ignore_errors=True)
-        old.unlink(missing_ok=True)
     root = folder / "root"
+    shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix="debs-") as debs:
         # apt's own user cannot write into a folder of ours; the packages are verified all the same.
@@ -164,18 +163,18 @@ def relocate(root, release):
 
 def provide(folder=None):
     """The Kernel in `folder`, unpacked now if it was not; waits for another process that does the same."""
-    folder = (folder or default_folder()).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    # A cache that was moved has Makefiles that point at where it was.
-    stamp_text = f"{LAYOUT}\n{folder}\n"
-    stamp = folder / "stamp"
-    with open(folder / "lock", "w", encoding="utf-8") as lock:
+    cache = (folder or default_folder()).resolve()
+    home = cache / f"layout-{LAYOUT}"
+    home.mkdir(parents=True, exist_ok=True)
+    # Its Makefiles name where they are: a cache that was moved is made again.
+    stamp = home / "stamp"
+    with open(cache / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != stamp_text:
+        if not stamp.is_file() or stamp.read_text(encoding="utf-8") != f"{home}\n":
             stamp.unlink(missing_ok=True)
-            make(folder)
-            stamp.write_text(stamp_text, encoding="utf-8")
-    return Kernel(folder)
+            make(home)
+            stamp.write_text(f"{home}\n", encoding="utf-8")
+    return Kernel(home)
 
 
 def main():
