@@ -58,6 +58,18 @@ modules() {
     done
 }
 
+# start_udev RULES...: starts Debian's udev with its own rules and these, which stays until the VM ends.
+# `udevadm settle` waits until it has handled what has happened so far.
+start_udev() {
+    mkdir -p /lib/udev /run/udev/rules.d
+    cp -r /run/unpacked/lib/udev/. /lib/udev
+    [ $# = 0 ] || cp "$@" /run/udev/rules.d
+    cp /run/unpacked/bin/udevadm /usr/bin/udevadm
+    # One program, which looks at its name.
+    ln -sf /usr/bin/udevadm /run/systemd-udevd
+    /run/systemd-udevd --daemon || fail 'systemd-udevd did not start'
+}
+
 # as_nobody COMMAND...: without rights and groups. No functions.
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs -- "$@"; }
 

@@ -27,9 +27,11 @@ mkdir /rw/upper /rw/work
 mount -t overlay -o lowerdir=/lower,upperdir=/rw/upper,workdir=/rw/work root /newroot
 
 mkdir -p /newroot/lib/modules /newroot/proc /newroot/sys /newroot/dev /newroot/run /newroot/tmp
-# Before /tmp is covered: the cache may lie there.
-mount --bind "/newroot$vm_modules" /newroot/lib/modules
 mount -t tmpfs -o mode=755 run /newroot/run
+# Before /tmp is covered: the cache may lie there.
+mkdir /newroot/run/unpacked
+mount --bind "/newroot$vm_unpacked" /newroot/run/unpacked
+mount --bind /newroot/run/unpacked/lib/modules /newroot/lib/modules
 mount -t tmpfs -o mode=1777 tmp /newroot/tmp
 share source "/newroot$VM_SOURCE" ro,cache=loose
 share build "/newroot$VM_BUILD" rw,cache=loose

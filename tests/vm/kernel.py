@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Unpacks Debian's kernel, its headers and a static busybox for the VM, without installing them.
+"""Unpacks Debian's kernel, its headers, a static busybox and udev for the VM, without installing them.
 
     kernel.py [FOLDER]              makes FOLDER ready; takes seconds, and no time and no network once it is
     kernel.py [FOLDER] --headers    prints the folder for `make -C ... M=... modules`
@@ -23,7 +23,7 @@ import tempfile
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 # Raised when what an older version of this file unpacked must be unpacked again. Each has a folder of its own: trees of
 # different age may share a cache, and a VM may be running from it.
-LAYOUT = "2"
+LAYOUT = "3"
 # What the initramfs loads: enough to mount the host's root, and to make a writable root of it.
 BOOT_MODULES = ("virtio_pci", "9pnet_virtio", "9p", "overlay")
 # Two thirds of the packages' bytes and half of their files, which no test asks for: what drives real hardware, other
@@ -38,11 +38,12 @@ class Missing(Exception):
 
 
 class Kernel:
-    """An unpacked kernel: `image` (what QEMU boots), `modules`, `headers`, `busybox`, and the `release` that names them."""
+    """What was unpacked into `root`: `image` (what QEMU boots), `modules`, `headers`, `busybox`, and the `release` that names them."""
 
     def __init__(self, folder):
         self.folder = folder
         self.release = (folder / "release").read_text(encoding="utf-8").strip()
+        self.root = folder / "root"
         self.image = folder / "vmlinux"
         self.busybox = folder / "root/bin/busybox"
         self.modules = folder / "root/lib/modules" / self.release

@@ -43,6 +43,14 @@ nobody_has_no_rights() {
     modules cuse
     if as_nobody sh -c ': <>/dev/cuse' 2>/dev/null; then fail 'nobody opened /dev/cuse'; fi
 }
+udev_follows_rules() {
+    echo 'SUBSYSTEM=="misc", KERNEL=="cuse", GROUP="video", MODE="0660"' >/tmp/90-cuse.rules
+    rmmod cuse
+    start_udev /tmp/90-cuse.rules
+    modules cuse
+    udevadm settle
+    same '/dev/cuse' 'root video 660' "$(stat -c '%U %G %a' /dev/cuse)"
+}
 knows_time_and_network() {
     [ "$(date +%Y)" -ge 2024 ] || fail "the clock says $(date)"
     grep -q 00000000 /proc/net/route && fail 'there is a way out of the VM'
@@ -59,5 +67,6 @@ check 'the build folder is there, writable' build_is_shared
 check "the root is the host's, and writable" root_is_the_hosts
 check 'there is room for temporary files' has_room
 check 'nobody has no rights' nobody_has_no_rights
+check 'udev starts and follows a rule' udev_follows_rules
 check 'the clock is right, and there is no network' knows_time_and_network
 finish

@@ -56,7 +56,7 @@ def share(tag, folder, read_only):
 def settings(options, unpacked):
     size = shutil.get_terminal_size()
     values = {
-        "VM_SOURCE": kernel.SOURCE, "VM_BUILD": options.build, "vm_modules": unpacked.modules.parent,
+        "VM_SOURCE": kernel.SOURCE, "VM_BUILD": options.build, "vm_unpacked": unpacked.root,
         "vm_shell": int(options.shell), "vm_rows": size.lines, "vm_columns": size.columns,
         "vm_term": os.environ.get("TERM", "linux"),
     }
