@@ -38,7 +38,7 @@ class Missing(Exception):
 
 
 class Kernel:
-    """What was unpacked into `root`: `image` (what QEMU boots), `modules`, `headers`, `busybox`, and the `release` that names them."""
+    """What was unpacked into `root`: `image` (what QEMU boots), `modules`, `headers`, `busybox`, and their `release`."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -91,7 +91,8 @@ def wanted_packages():
 def run(*command, cwd=None):
     """The command's output; Missing if it fails."""
     try:
-        done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+        # apt translates the words that are looked for here.
+        done = subprocess.run(command, cwd=cwd, env={**os.environ, "LC_ALL": "C"}, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         package = {"depmod": "kmod", "apt-get": "apt", "apt-cache": "apt"}.get(command[0], command[0])
         raise Missing(f"{command[0]} is not installed: apt-get install {package}") from error

@@ -6,7 +6,8 @@
 
 The guest sees the host's root (what it writes there it keeps to itself), the work tree read-only at $VM_SOURCE and the
 build folder at $VM_BUILD, both under their own paths. vm.py fails as well when the kernel warned (status 90), when the
-time limit passed (91), when the VM ended before the command did (92), and when it could not start (93). tests/vm/README.md says more.
+time limit passed (91), when the VM ended before the command did (92), and when it could not start (93).
+tests/vm/README.md says more.
 """
 
 import argparse
