@@ -2,6 +2,7 @@
 // session goes on with a good stream as if nothing had been.
 #include <malloc.h>
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
@@ -266,6 +267,16 @@ size_t openFds() {
     return static_cast<size_t>(std::distance(begin(fds), end(fds)));
 }
 
+/// The least number in a second: a worker may let go of the last session's memory a moment after its client has closed.
+size_t leastOpenFds() {
+    size_t least = openFds();
+    for (int i = 0; i < 100; ++i) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        least = std::min(least, openFds());
+    }
+    return least;
+}
+
 size_t residentMiB() {
     ::malloc_trim(0);
     std::ifstream statm("/proc/self/statm");
@@ -340,12 +351,12 @@ TEST_CASE("S17: a thousand damaged streams end, and leave nothing behind") {
     // The first ones also load what stays.
     work.run(0, kAlone, 1);
     work.run(kAlone, kVariants / 4, kClients);
-    const size_t fds = openFds();
+    const size_t fds = leastOpenFds();
     const size_t resident = residentMiB();
     work.run(kVariants / 4, kVariants, kClients);
     for (const auto& fault : work.faults()) UNSCOPED_INFO(fault);
     CHECK(work.faults().empty());
-    CHECK(openFds() <= fds);
+    CHECK(leastOpenFds() <= fds);
     // A leak of one small frame for each stream would be more than this.
     constexpr size_t kSlackMiB = 24;
     const size_t residentAtEnd = residentMiB();
