@@ -4,14 +4,26 @@
 #include "dispatcher.h"
 
 namespace daedalus::ioctl {
+namespace {
+
+const ValidRows& validRows() {
+    static const ValidRows valid = statefulRows();
+    return valid;
+}
+
+}  // namespace
 
 Node::Node(device::Device& device) : device_(device) {}
 Node::~Node() = default;
 
 Result<std::unique_ptr<File>> Node::open(std::string client) {
-    static const ValidRows valid = statefulRows();
     if (auto ok = device_.admits(client); !ok) return fail(ok.error());
-    return std::make_unique<SessionFile>(device_, device_.loop(), valid, std::move(client));
+    return std::make_unique<SessionFile>(device_, device_.loop(), validRows(), std::move(client));
+}
+
+bool Node::takes(uint32_t cmd) {
+    const Row* row = findRow(cmd);
+    return row && validRows()[static_cast<size_t>(row - table().data())];
 }
 
 std::vector<std::pair<uint32_t, proto::Follow>> Node::follows() {

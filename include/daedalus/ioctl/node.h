@@ -50,6 +50,8 @@ public:
     ~Node();
     /// A new session. `client` names the client in log lines ("pid 1234 ffmpeg"). ENOMEM, EMFILE at the limit of sessions.
     [[nodiscard]] Result<std::unique_ptr<File>> open(std::string client);
+    /// Whether files take this ioctl at all. One that they do not take is ENOTTY before anything of its argument is read.
+    [[nodiscard]] static bool takes(uint32_t cmd);
     /// For each ioctl whose argument leads to more memory: how. Transports that gather by themselves fetch this once.
     [[nodiscard]] static std::vector<std::pair<uint32_t, proto::Follow>> follows();
 
