@@ -13,13 +13,10 @@ namespace {
 
 constexpr uint64_t kPage = 4096;
 
-proto::Follow followOf(uint32_t cmd) {
-    static const auto kFollows = ioctl::Node::follows();
-    const auto found = std::ranges::find(kFollows, cmd, &std::pair<uint32_t, proto::Follow>::first);
-    return found == kFollows.end() ? proto::Follow::None : found->second;
-}
-
 void* pointer(uint64_t address) { return reinterpret_cast<void*>(static_cast<uintptr_t>(address)); }
+
+/// EPERM where another way to the memory may work: a filter, another user's process, or one of a PID namespace outside ours.
+int refusal(int error) { return error == EPERM || error == ENOSYS || error == ESRCH ? EPERM : EFAULT; }
 
 /// process_vm_readv and process_vm_writev move at most MAX_RW_COUNT at once, so larger copies go in pieces.
 template <class Move>
@@ -28,7 +25,7 @@ Result<> inPieces(size_t size, Move move) {
     for (size_t done = 0; done < size;) {
         const size_t piece = std::min(kPiece, size - done);
         const ssize_t moved = move(done, piece);
-        if (moved < 0) return fail(errno == EPERM || errno == ENOSYS ? EPERM : EFAULT);
+        if (moved < 0) return fail(refusal(errno));
         if (static_cast<size_t>(moved) < piece) return fail(EFAULT);
         done += piece;
     }
@@ -68,6 +65,12 @@ Result<std::vector<std::byte>> readNested(pid_t pid, std::span<const std::byte> 
 }
 
 }  // namespace
+
+proto::Follow followOf(uint32_t cmd) {
+    static const auto kFollows = ioctl::Node::follows();
+    const auto found = std::ranges::find(kFollows, cmd, &std::pair<uint32_t, proto::Follow>::first);
+    return found == kFollows.end() ? proto::Follow::None : found->second;
+}
 
 Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into) {
     return inPieces(into.size(), [&](size_t done, size_t piece) {
@@ -120,7 +123,7 @@ Result<> scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload) {
     return writeProcess(pid, address, payload.argument);
 }
 
-Result<memory::MemoryRef> processMemory(pid_t pid, uint64_t address, size_t length) {
+Result<> probeProcess(pid_t pid, uint64_t address, size_t length) {
     if (address == 0 || length == 0) return fail(EINVAL);
     if (address + length < address) return fail(EFAULT);
     // One byte of every page, a bounded number of pages at a time.
@@ -133,8 +136,14 @@ Result<memory::MemoryRef> processMemory(pid_t pid, uint64_t address, size_t leng
         std::byte touched[kBatch];
         const iovec local{touched, remote.size()};
         const ssize_t got = ::process_vm_readv(pid, &local, 1, remote.data(), remote.size(), 0);
+        if (got < 0) return fail(refusal(errno));
         if (got != static_cast<ssize_t>(remote.size())) return fail(EFAULT);
     }
+    return {};
+}
+
+Result<memory::MemoryRef> processMemory(pid_t pid, uint64_t address, size_t length) {
+    if (auto ok = probeProcess(pid, address, length); !ok) return fail(ok.error());
     return std::make_shared<ProcessMemory>(pid, address, length);
 }
 

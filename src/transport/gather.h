@@ -9,19 +9,28 @@
 #include "daedalus/base/result.h"
 #include "daedalus/ioctl/call.h"
 #include "daedalus/memory/memory.h"
+#include "proto/follow.h"
 
 namespace daedalus::transport {
 
-/// Copies out of process `pid`. EFAULT if not all of it is there, EPERM if the kernel refuses.
+/// How the argument of `cmd` points to more memory, as the ioctl table says.
+[[nodiscard]] proto::Follow followOf(uint32_t cmd);
+
+/// Copies out of process `pid`. EFAULT if not all of it is there, EPERM if the kernel refuses or this process cannot see that
+/// one.
 [[nodiscard]] Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into);
 /// Copies into process `pid`. Errors as readProcess().
 [[nodiscard]] Result<> writeProcess(pid_t pid, uint64_t address, std::span<const std::byte> from);
 
 /// Gathers the argument at `address` and all that it points to, as the ioctl table says for `cmd`. EFAULT; EINVAL and ENOMEM
-/// for arrays that are too long.
+/// for arrays that are too long; EPERM as readProcess().
 [[nodiscard]] Result<ioctl::Payload> gather(pid_t pid, uint32_t cmd, uint64_t address);
 /// Writes a payload back to where gather() found it. EFAULT.
 [[nodiscard]] Result<> scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload);
+
+/// EFAULT unless all of `length` bytes at `address` can be read now, EINVAL for an address or a length of 0, EPERM as
+/// readProcess().
+[[nodiscard]] Result<> probeProcess(pid_t pid, uint64_t address, size_t length);
 
 /// Memory of another process (or this one) that is only reached by copying: it may vanish at any time, which then is EFAULT.
 /// EFAULT if it is not all there now.
