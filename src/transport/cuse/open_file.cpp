@@ -1,0 +1,227 @@
+#include "open_file.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "../gather.h"
+#include "daedalus/base/log.h"
+#include "daedalus/v4l2/uapi.h"
+#include "retry.h"
+
+namespace daedalus::transport::cuse {
+namespace {
+
+/// poll(2) bits that v4l2_m2m_poll() looks at the queues for; without them a queue's error is not reported.
+constexpr uint32_t kDataEvents = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+
+bool mayWait(uint32_t cmd) { return cmd == VIDIOC_DQBUF || cmd == VIDIOC_DQEVENT; }
+
+template <class Struct>
+Struct argumentAs(const ioctl::Payload& payload) {
+    Struct argument{};
+    std::memcpy(&argument, payload.argument.data(), std::min(sizeof argument, payload.argument.size()));
+    return argument;
+}
+
+}  // namespace
+
+void Surroundings::advise(const std::string& client, const std::string& topic, const std::string& line) {
+    // Bounded; a client that is told twice after so many others does no harm.
+    constexpr size_t kRemembered = 1000;
+    if (advised.size() >= kRemembered) advised.clear();
+    if (advised.insert(client + " " + topic).second) log::warn("{}: {} {}", nodePath, client, line);
+}
+
+OpenFile::OpenFile(Surroundings& shared, std::unique_ptr<ioctl::File> file, std::string client, bool nonblocking)
+    : shared_(shared), client_(std::move(client)), nonblocking_(nonblocking), file_(std::move(file)) {
+    file_->onReadiness([this] { readinessChanged(); });
+}
+
+OpenFile::~OpenFile() {
+    file_.reset();
+    dropPollHandle();
+}
+
+void OpenFile::ioctl(fuse_req_t request, uint32_t cmd, uint64_t address, unsigned flags, std::span<const std::byte> in,
+                     size_t outSize) {
+    if (flags & FUSE_IOCTL_COMPAT) {
+        shared_.advise(client_, "compat",
+                       "is a 32-bit program, whose calls are answered with ENOTTY; use a 64-bit build of it");
+        ::fuse_reply_err(request, ENOTTY);
+        return;
+    }
+    const auto pending = std::make_shared<Pending>();
+    pending->file = this;
+    pending->request = request;
+    pending->tid = ::fuse_req_ctx(request)->pid;
+    pending->cmd = cmd;
+    pending->address = address;
+    start(pending, in, outSize);
+}
+
+void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, size_t outSize) {
+    const uint32_t cmd = pending->cmd;
+    // A descriptor could not be handed over: as a driver without dma-buf export says it.
+    if (cmd == VIDIOC_EXPBUF && !shared_.extension) {
+        ::fuse_reply_err(pending->request, ENOTTY);
+        return;
+    }
+    Result<ioctl::Payload> payload;
+    if (!ioctl::Node::takes(cmd)) {
+        payload = fail(ENOTTY);
+    } else {
+        pending->copiedByKernel = !in.empty() || outSize > 0;
+        if (!pending->copiedByKernel) payload = gather(pending->tid, cmd, pending->address);
+        if (!payload && payload.error().value == EPERM) pending->copiedByKernel = true;
+    }
+    if (pending->copiedByKernel) {
+        auto assembled = assemble(cmd, pending->address, in, outSize);
+        if (!assembled) {
+            payload = fail(assembled.error());
+        } else if (const auto* wanted = std::get_if<Wanted>(&*assembled)) {
+            ::fuse_reply_ioctl_retry(pending->request, wanted->in.data(), wanted->in.size(), wanted->out.data(),
+                                     wanted->out.size());
+            return;
+        } else {
+            payload = std::get<ioctl::Payload>(std::move(*assembled));
+        }
+    }
+    if (!payload) {
+        pending->gatherError = payload.error().value;
+        auto call = makeCall(*pending, {}, true);
+        call.faulted = true;
+        return dispatch(pending, std::move(call));
+    }
+    pending->probing = mayWait(cmd);
+    dispatch(pending, makeCall(*pending, *std::move(payload), true));
+}
+
+ioctl::Call OpenFile::makeCall(const Pending& pending, ioctl::Payload&& payload, bool nonblocking) {
+    ioctl::Call call;
+    call.cmd = pending.cmd;
+    call.payload = std::move(payload);
+    call.nonblocking = nonblocking;
+    if (pending.cmd == VIDIOC_QBUF || pending.cmd == VIDIOC_PREPARE_BUF)
+        call.clientMemory = std::make_shared<CallMemory>(pending.tid, userBuffers_, call.payload,
+                                                         [this](const char* wanted) { adviseOnRefusal(wanted); });
+    return call;
+}
+
+void OpenFile::dispatch(const PendingRef& pending, ioctl::Call&& call) {
+    const auto ticket =
+        file_->ioctl(std::move(call),
+                     ioctl::Reply([pending](ioctl::Answer&& answer) { pending->file->answered(pending, std::move(answer)); }));
+    if (ticket == 0) return;  // answered, or dispatched again and parked by that
+    pending->ticket = ticket;
+    waiting_.insert(pending);
+    // Not by libfuse's callback where the signal came first: it must not answer while it is being registered.
+    if (::fuse_req_interrupted(pending->request) != 0) return file_->interrupt(pending->ticket);
+    ::fuse_req_interrupt_func(pending->request, interrupted, pending.get());
+}
+
+void OpenFile::interrupted(fuse_req_t /*request*/, void* pending) {
+    const auto* const self = static_cast<Pending*>(pending);
+    self->file->file_->interrupt(self->ticket);
+}
+
+void OpenFile::answered(const PendingRef& pending, ioctl::Answer&& answer) {
+    const PendingRef kept = pending;
+    waiting_.erase(kept);
+    const bool nothingThere = answer.error == EAGAIN || (answer.error == ENOENT && kept->cmd == VIDIOC_DQEVENT);
+    if (std::exchange(kept->probing, false) && nothingThere && !isNonblocking(*kept))
+        return dispatch(kept, makeCall(*kept, std::move(answer.payload), false));
+    if (answer.error == EFAULT && kept->gatherError != 0) answer.error = kept->gatherError;
+    if (answer.error == EBADF && shared_.ending) answer.error = ENODEV;
+    if (answer.error == 0) answer.error = extend(*kept, answer);
+    if (answer.error == 0 && kept->cmd == VIDIOC_DQBUF)
+        if (auto given = userBuffers_.giveBack(kept->tid, answer.payload); !given) answer.error = given.error().value;
+    reply(*kept, answer);
+}
+
+bool OpenFile::isNonblocking(const Pending& pending) {
+    // F_SETFL may have changed it since open(); where that cannot be seen, what was last known holds.
+    if (const auto now = waitsNonblocking(pending.tid, pending.address, shared_.nodePath)) nonblocking_ = *now;
+    return nonblocking_;
+}
+
+void OpenFile::reply(const Pending& pending, ioctl::Answer& answer) {
+    std::vector<std::byte> bytes;
+    if (answer.copyBack && pending.copiedByKernel) {
+        bytes = disassemble(answer.payload);
+    } else if (answer.copyBack) {
+        if (auto ok = scatter(pending.tid, pending.address, answer.payload); !ok) answer.error = EFAULT;
+    }
+    ::fuse_reply_ioctl(pending.request, -answer.error, bytes.empty() ? nullptr : bytes.data(), bytes.size());
+}
+
+int OpenFile::extend(const Pending& pending, ioctl::Answer& answer) {
+    auto* const extension = shared_.extension;
+    if (!extension) {
+        if (pending.cmd == VIDIOC_REQBUFS || pending.cmd == VIDIOC_CREATE_BUFS) adviseOnMmap(answer.payload);
+        return 0;
+    }
+    if (pending.cmd == VIDIOC_REQBUFS || pending.cmd == VIDIOC_REMOVE_BUFS) extension->unbind(pending.tid);
+    for (auto& passed : answer.fds) {
+        const auto number = extension->install(pending.tid, passed.fd.get(), passed.flags);
+        if (!number) return number.error().value;
+        std::memcpy(answer.payload.argument.data() + passed.offset, &*number, sizeof *number);
+    }
+    const auto buffer = argumentAs<v4l2_buffer>(answer.payload);
+    if (pending.cmd != VIDIOC_QUERYBUF || buffer.memory != V4L2_MEMORY_MMAP) return 0;
+    auto planes = planesOf(answer.payload);
+    planes.resize(std::min<size_t>(planes.size(), buffer.length));
+    for (const auto& plane : planes) {
+        const auto memory = file_->mmap(plane.m.mem_offset, plane.length);
+        if (!memory) return memory.error().value;
+        if (auto bound = extension->bind(pending.tid, plane.m.mem_offset, (*memory)->fd()); !bound) return bound.error().value;
+    }
+    return 0;
+}
+
+void OpenFile::adviseOnMmap(const ioctl::Payload& payload) {
+    // The answer to REQBUFS or CREATE_BUFS, told apart by their sizes.
+    const auto request = argumentAs<v4l2_requestbuffers>(payload);
+    const auto created = argumentAs<v4l2::CreateBuffers>(payload);
+    const bool isRequest = payload.argument.size() == sizeof request;
+    const uint32_t memory = isRequest ? request.memory : created.memory;
+    const uint32_t count = isRequest ? request.count : created.count;
+    if (memory != V4L2_MEMORY_MMAP || count == 0) return;
+    shared_.advise(client_, "mmap",
+                   "asks for MMAP buffers, but a CUSE device cannot be mapped (mmap fails with ENODEV): let it use USERPTR or "
+                   "DMABUF buffers, load the kernel module daedalus-shim, or start it by `daedalus run`");
+}
+
+void OpenFile::adviseOnRefusal(const char* wanted) {
+    shared_.advise(client_, "refusal",
+                   fmt::format("brings {} buffers, but this daemon may not reach into its process: give the daemon "
+                               "CAP_SYS_PTRACE, or run it as the client's user with kernel.yama.ptrace_scope=0",
+                               wanted));
+}
+
+void OpenFile::poll(fuse_req_t request, uint32_t events, fuse_pollhandle* handle) {
+    if (handle) {
+        dropPollHandle();
+        pollHandle_ = handle;
+    }
+    uint32_t ready = file_->readiness();
+    if ((events & kDataEvents) == 0) ready &= POLLPRI;
+    ::fuse_reply_poll(request, ready);
+}
+
+void OpenFile::readinessChanged() {
+    // Whoever waits asks again when woken, so that one wake-up is enough until then. Also without a new bit: with
+    // edge-triggered epoll each change counts.
+    if (!pollHandle_ || file_->readiness() == 0) return;
+    ::fuse_lowlevel_notify_poll(pollHandle_);
+    dropPollHandle();
+}
+
+void OpenFile::dropPollHandle() {
+    if (pollHandle_) ::fuse_pollhandle_destroy(std::exchange(pollHandle_, nullptr));
+}
+
+}  // namespace daedalus::transport::cuse

@@ -1,0 +1,85 @@
+// One open of the device: its calls, its pollers, and what their answers need of the client's process.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_set>
+
+#include "client_process.h"
+#include "daedalus/ioctl/node.h"
+#include "daedalus/transport/cuse.h"
+#include "fuse.h"
+
+namespace daedalus::transport::cuse {
+
+/// What the files of one device share.
+struct Surroundings {
+    /// Tells the log what a client's user can do, once for each client and topic. Clients open many files.
+    void advise(const std::string& client, const std::string& topic, const std::string& line);
+
+    std::string nodePath;
+    CuseExtension* extension = nullptr;
+    /// The device is being removed: calls that still wait are answered with ENODEV.
+    bool ending = false;
+    std::unordered_set<std::string> advised;  ///< clients and topics
+};
+
+/// An open file. Every request that it is given is answered, at once or later. Loop thread.
+class OpenFile {
+public:
+    /// `shared` outlives the file. `client` is for log lines.
+    OpenFile(Surroundings& shared, std::unique_ptr<ioctl::File> file, std::string client, bool nonblocking);
+    ~OpenFile();
+    OpenFile(const OpenFile&) = delete;
+    OpenFile& operator=(const OpenFile&) = delete;
+
+    /// `in` and `outSize` are what the kernel has copied and has room for: nothing on the first trip of a call.
+    void ioctl(fuse_req_t request, uint32_t cmd, uint64_t address, unsigned flags, std::span<const std::byte> in,
+               size_t outSize);
+    /// `events`: what the client asks for. `handle` (may be null) is libfuse's, handed over: it wakes the client later.
+    void poll(fuse_req_t request, uint32_t events, fuse_pollhandle* handle);
+
+private:
+    /// One call from its arrival to its answer.
+    struct Pending {
+        OpenFile* file = nullptr;
+        fuse_req_t request = nullptr;
+        pid_t tid = 0;
+        uint32_t cmd = 0;
+        uint64_t address = 0;
+        bool copiedByKernel = false;
+        int gatherError = 0;
+        ioctl::File::Ticket ticket = 0;
+        /// Asked as if the file were non-blocking, because only the answer "nothing there" depends on that.
+        bool probing = false;
+    };
+    using PendingRef = std::shared_ptr<Pending>;
+
+    void start(const PendingRef& pending, std::span<const std::byte> in, size_t outSize);
+    void dispatch(const PendingRef& pending, ioctl::Call&& call);
+    void answered(const PendingRef& pending, ioctl::Answer&& answer);
+    void reply(const Pending& pending, ioctl::Answer& answer);
+    [[nodiscard]] bool isNonblocking(const Pending& pending);
+    /// What an extension has to do with an answered call; 0 or an errno.
+    [[nodiscard]] int extend(const Pending& pending, ioctl::Answer& answer);
+    [[nodiscard]] ioctl::Call makeCall(const Pending& pending, ioctl::Payload&& payload, bool nonblocking);
+    void adviseOnMmap(const ioctl::Payload& payload);
+    void adviseOnRefusal(const char* wanted);
+    void readinessChanged();
+    void dropPollHandle();
+    static void interrupted(fuse_req_t request, void* pending);
+
+    Surroundings& shared_;
+    const std::string client_;
+    bool nonblocking_;
+    UserBuffers userBuffers_;
+    fuse_pollhandle* pollHandle_ = nullptr;
+    std::unordered_set<PendingRef> waiting_;
+    std::unique_ptr<ioctl::File> file_;
+};
+
+}  // namespace daedalus::transport::cuse

@@ -1,0 +1,148 @@
+#include "server.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <charconv>
+#include <string_view>
+
+#include "client_process.h"
+#include "daedalus/base/log.h"
+
+namespace daedalus::transport {
+namespace cuse {
+namespace {
+
+constexpr std::string_view kDevices = "/dev/";
+constexpr std::string_view kPrefix = "video";
+constexpr unsigned kMaxNumber = 255;
+
+/// N of "/dev/videoN".
+Result<unsigned> numberOf(const std::string& nodePath) {
+    std::string_view rest = nodePath;
+    if (!rest.starts_with(kDevices)) return fail(EINVAL);
+    rest.remove_prefix(kDevices.size());
+    if (!rest.starts_with(kPrefix)) return fail(EINVAL);
+    rest.remove_prefix(kPrefix.size());
+    unsigned number = 0;
+    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+    if (error != std::errc() || end != rest.data() + rest.size() || number > kMaxNumber) return fail(EINVAL);
+    if (std::to_string(number) != rest) return fail(EINVAL);
+    return number;
+}
+
+bool taken(const std::string& name) {
+    for (const char* folder : {"/dev/", "/sys/class/video4linux/", "/sys/class/cuse/"})
+        if (::access((folder + name).c_str(), F_OK) == 0) return true;
+    return false;
+}
+
+}  // namespace
+
+struct Server::Operations {
+    static Server& of(fuse_req_t request) { return *static_cast<Server*>(::fuse_req_userdata(request)); }
+
+    static void open(fuse_req_t request, fuse_file_info* info) { of(request).open(request, *info); }
+    static void release(fuse_req_t request, fuse_file_info* info) {
+        of(request).files_.erase(info->fh);
+        ::fuse_reply_err(request, 0);
+    }
+    // As V4L2 answers for a device that only streams.
+    static void read(fuse_req_t request, size_t, off_t, fuse_file_info*) { ::fuse_reply_err(request, EINVAL); }
+    static void write(fuse_req_t request, const char*, size_t, off_t, fuse_file_info*) { ::fuse_reply_err(request, EINVAL); }
+    static void flush(fuse_req_t request, fuse_file_info*) { ::fuse_reply_err(request, 0); }
+    static void ioctl(fuse_req_t request, int cmd, void* argument, fuse_file_info* info, unsigned flags, const void* in,
+                      size_t inSize, size_t outSize) {
+        OpenFile* const file = of(request).find(*info);
+        if (!file) {
+            ::fuse_reply_err(request, EBADF);
+            return;
+        }
+        // libfuse's int would extend the top bit of the number.
+        file->ioctl(request, static_cast<uint32_t>(cmd), reinterpret_cast<uintptr_t>(argument), flags,
+                    {static_cast<const std::byte*>(in), inSize}, outSize);
+    }
+    static void poll(fuse_req_t request, fuse_file_info* info, fuse_pollhandle* handle) {
+        if (OpenFile* const file = of(request).find(*info)) return file->poll(request, info->poll_events, handle);
+        if (handle) ::fuse_pollhandle_destroy(handle);
+        ::fuse_reply_err(request, EBADF);
+    }
+
+    static const cuse_lowlevel_ops& table() {
+        static const cuse_lowlevel_ops operations = [] {
+            cuse_lowlevel_ops made{};
+            made.open = open;
+            made.read = read;
+            made.write = write;
+            made.flush = flush;
+            made.release = release;
+            made.ioctl = ioctl;
+            made.poll = poll;
+            return made;
+        }();
+        return operations;
+    }
+};
+
+Server::Server(ioctl::Node& node, const CuseOptions& options)
+    : node_(node), shared_{.nodePath = options.nodePath, .extension = options.extension} {}
+
+Result<std::unique_ptr<Server>> Server::start(EventLoop& loop, ioctl::Node& node, const CuseOptions& options) {
+    const auto number = numberOf(options.nodePath);
+    if (!number) return fail(number.error());
+    const std::string name = options.nodePath.substr(kDevices.size());
+    if (taken(name)) return fail(EEXIST);
+    std::unique_ptr<Server> server(new Server(node, options));
+    auto channel = Channel::open(name, *number, Operations::table(), server.get());
+    if (!channel) return fail(channel.error());
+    server->channel_ = std::move(*channel);
+    auto watch = loop.watch(server->channel_->fd(), EventLoop::Readable, [self = server.get()](uint32_t) { self->readable(); });
+    if (!watch) return fail(watch.error());
+    server->watch_ = std::move(*watch);
+    return server;
+}
+
+Server::~Server() {
+    watch_ = {};
+    shared_.ending = true;
+    files_.clear();
+}
+
+void Server::readable() {
+    ++roundTrips_;
+    const auto handled = channel_->dispatch();
+    if (handled) return;
+    watch_ = {};
+    log::error("{}: the kernel has ended the device ({}); start the daemon again", shared_.nodePath,
+               std::strerror(handled.error().value));
+    if (onEnd_) onEnd_();
+}
+
+OpenFile* Server::find(const fuse_file_info& info) const {
+    const auto found = files_.find(info.fh);
+    return found == files_.end() ? nullptr : found->second.get();
+}
+
+void Server::open(fuse_req_t request, fuse_file_info& info) {
+    std::string client = describeClient(::fuse_req_ctx(request)->pid);
+    auto file = node_.open(client);
+    if (!file) {
+        ::fuse_reply_err(request, file.error().value);
+        return;
+    }
+    info.fh = ++lastFile_;
+    files_.emplace(info.fh,
+                   std::make_unique<OpenFile>(shared_, std::move(*file), std::move(client), (info.flags & O_NONBLOCK) != 0));
+    // The client was killed meanwhile: nobody will release the file.
+    if (::fuse_reply_open(request, &info) == -ENOENT) files_.erase(lastFile_);
+}
+
+}  // namespace cuse
+
+Result<std::unique_ptr<CuseNode>> serveCuse(EventLoop& loop, ioctl::Node& node, const CuseOptions& options) {
+    auto server = cuse::Server::start(loop, node, options);
+    if (!server) return fail(server.error());
+    return std::unique_ptr<CuseNode>(std::move(*server));
+}
+
+}  // namespace daedalus::transport
