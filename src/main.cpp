@@ -53,7 +53,19 @@ CLI::App* addServe(CLI::App& app, daemon::ServeOptions& options) {
     CLI::App* command = app.add_subcommand("serve", "Serve a decoder until SIGTERM or SIGINT");
     command->add_option("--socket", options.socket,
                         "Where programs reach it (default: $XDG_RUNTIME_DIR/daedalus.sock; root: /run/daedalus/daedalus.sock)");
-    command->add_option("--node", options.node, "Serve this /dev/videoN (default: the next free one)");
+    command->add_option(
+        "--node", options.node,
+        "The /dev/videoN that programs see through the socket (default: the first of --cuse, else the next free)");
+    command
+        ->add_option_function<std::vector<std::string>>(
+            "--cuse",
+            [&options](const std::vector<std::string>& names) {
+                options.cuse = true;
+                options.cuseNames = names.empty() ? "" : names.front();
+            },
+            "Serve character devices that every program can open (default: one, the first free name)")
+        ->type_name("[videoN,...]")
+        ->expected(0, 1);
     addThreads(command, options.threads, options.threadType);
     return command;
 }

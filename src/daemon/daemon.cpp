@@ -1,11 +1,14 @@
 #include "daedalus/daemon/daemon.h"
 
 #include <algorithm>
+#include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "daedalus/base/worker_pool.h"
 #include "daedalus/device/device.h"
+#include "daedalus/transport/cuse.h"
 #include "daedalus/transport/socket.h"
 
 namespace daedalus::daemon {
@@ -15,8 +18,10 @@ unsigned workers(const DaemonOptions& options) {
     return options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
-device::DeviceOptions deviceOptions(const DaemonOptions& options) {
+/// `number` tells the nodes of one daemon apart.
+device::DeviceOptions deviceOptions(const DaemonOptions& options, size_t number) {
     device::DeviceOptions device;
+    device.busInfo = "platform:daedalus-" + std::to_string(number);
     device.threads = options.threads;
     device.threadType = options.threadType;
     return device;
@@ -27,26 +32,49 @@ device::DeviceOptions deviceOptions(const DaemonOptions& options) {
 /// In the order in which they need each other; destroyed from the end.
 struct Daemon::Impl {
     explicit Impl(const DaemonOptions& options)
-        : nodePath(options.nodePath),
+        : options(options),
           pool(workers(options)),
           codecs(codec::makeFfmpegFactory()),
-          device(loop, pool, *codecs, deviceOptions(options)),
+          device(loop, pool, *codecs, deviceOptions(options, 0)),
           node(device) {}
 
-    std::string nodePath;
+    /// A node beside the first.
+    struct Further {
+        Further(Impl& impl, size_t number)
+            : device(impl.loop, impl.pool, *impl.codecs, deviceOptions(impl.options, number)), node(device) {}
+        device::Device device;
+        ioctl::Node node;
+    };
+
+    DaemonOptions options;
     EventLoop loop;
     WorkerPool pool;
     std::unique_ptr<codec::Factory> codecs;
     device::Device device;
     ioctl::Node node;
+    std::vector<std::unique_ptr<Further>> further;
+    std::vector<std::unique_ptr<transport::CuseNode>> cuse;
     std::unique_ptr<transport::SocketServer> server;
 };
 
 Daemon::Daemon(const DaemonOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Daemon::~Daemon() = default;
 
-Result<> Daemon::listen(const std::string& socketPath) {
-    auto server = transport::listenSocket(impl_->loop, impl_->node, socketPath, {.nodePath = impl_->nodePath});
+Result<> Daemon::addCuse(const std::string& nodePath) {
+    std::unique_ptr<Impl::Further> further;
+    if (!impl_->cuse.empty()) further = std::make_unique<Impl::Further>(*impl_, impl_->cuse.size());
+    ioctl::Node& node = further ? further->node : impl_->node;
+    auto served = transport::serveCuse(impl_->loop, node, {.nodePath = nodePath});
+    if (!served) return fail(served.error());
+    // Without its device, the daemon would seem to serve: whoever watches it shall see that it does not.
+    (*served)->onEnd([this] { stop(); });
+    if (further) impl_->further.push_back(std::move(further));
+    impl_->cuse.push_back(std::move(*served));
+    return {};
+}
+
+Result<> Daemon::listen(const std::string& socketPath, const std::string& nodePath) {
+    auto server = transport::listenSocket(impl_->loop, impl_->node, socketPath, {.nodePath = nodePath});
     if (!server) return fail(server.error());
     impl_->server = std::move(*server);
     return {};

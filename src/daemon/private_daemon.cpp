@@ -99,12 +99,12 @@ private:
 };
 
 /// The daemon process, to its end. Returns the exit status.
-int serve(const DaemonOptions& options, const PrivateFolder& folder, const UniqueFd& control) {
+int serve(const DaemonOptions& options, const std::string& nodePath, const PrivateFolder& folder, const UniqueFd& control) {
     detach(control);
     raiseFileLimit();
     {
         Daemon daemon(options);
-        if (const auto listening = daemon.listen(folder.socket()); !listening) {
+        if (const auto listening = daemon.listen(folder.socket(), nodePath); !listening) {
             tell(control, fmt::format("cannot listen at {}: {}; make $XDG_RUNTIME_DIR or /tmp writable", folder.socket(),
                                       std::strerror(listening.error().value)));
             return EXIT_FAILURE;
@@ -133,7 +133,8 @@ std::string receive(const UniqueFd& control) {
 
 }  // namespace
 
-tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const DaemonOptions& options, const PrivateFolder& folder) {
+tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const DaemonOptions& options, const std::string& nodePath,
+                                                              const PrivateFolder& folder) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         return tl::unexpected(fmt::format("cannot make a socket for the daemon: {}", std::strerror(errno)));
@@ -147,7 +148,7 @@ tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const DaemonOption
     if (pid == 0) {
         ours.reset();
         // exit() rather than _exit(): leak checkers and coverage work at exit.
-        std::exit(serve(options, folder, theirs));
+        std::exit(serve(options, nodePath, folder, theirs));
     }
     theirs.reset();
     PrivateDaemon daemon(pid, std::move(ours));

@@ -15,9 +15,10 @@ namespace daedalus::daemon {
 /// it; it ends when this object says so, or dies with `run`, but not while a file of the node is still open.
 class PrivateDaemon {
 public:
-    /// Forks, and waits until the daemon takes clients at folder.socket(). Must be called before this process has threads. The
-    /// error is a sentence for the user.
+    /// Forks, and waits until the daemon takes clients at folder.socket(), to whom the node is at `nodePath`. Must be called
+    /// before this process has threads. The error is a sentence for the user.
     [[nodiscard]] static tl::expected<PrivateDaemon, std::string> start(const DaemonOptions& options,
+                                                                        const std::string& nodePath,
                                                                         const PrivateFolder& folder);
 
     [[nodiscard]] pid_t pid() const { return pid_; }

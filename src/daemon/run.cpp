@@ -101,8 +101,7 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
         log::error("{}", nodeFailure(options.node, nodePath.error()));
         return {};
     }
-    auto daemon =
-        PrivateDaemon::start({.threads = options.threads, .threadType = options.threadType, .nodePath = *nodePath}, folder);
+    auto daemon = PrivateDaemon::start({.threads = options.threads, .threadType = options.threadType}, *nodePath, folder);
     if (!daemon) {
         log::error("{}", daemon.error());
         return {};

@@ -10,6 +10,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "daedalus/base/log.h"
@@ -43,6 +45,50 @@ std::string listenFailure(const std::string& path, Errno error) {
     }
 }
 
+std::string cuseFailure(const std::string& nodePath, Errno error) {
+    switch (error.value) {
+        case EINVAL:
+            return fmt::format("--cuse: {} is not a V4L2 node; give names like video10, with numbers from 0 to 255", nodePath);
+        case EEXIST:
+            return fmt::format("--cuse: this host has a {}; choose another name, or leave it out for the first that is free",
+                               nodePath);
+        case ENOSPC:
+            return "--cuse: no name from video0 to video255 is free; remove one of these nodes";
+        case ENOENT:
+            return "--cuse: this host has no /dev/cuse; load the kernel's module as root: modprobe cuse";
+        case EACCES:
+        case EPERM:
+            return fmt::format(
+                "--cuse: /dev/cuse: {}; be root, or start the service daedalus.service, whose udev rule gives it the file",
+                std::strerror(error.value));
+        case EBUSY:
+            return fmt::format("--cuse: the kernel would not register {}; `dmesg` says why", nodePath);
+        default:
+            return fmt::format("--cuse: {}: {}; see `daedalus doctor`", nodePath, std::strerror(error.value));
+    }
+}
+
+/// Serves all devices of --cuse and returns their paths; nothing after an error that it has told.
+std::optional<std::vector<std::string>> serveCuse(Daemon& daemon, const ServeOptions& options) {
+    std::vector<std::string> paths;
+    std::string_view rest = options.cuseNames;
+    do {
+        const size_t comma = rest.find(',');
+        const std::string_view name = rest.substr(0, comma);
+        rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
+        const std::string wanted = name.empty() ? std::string() : (name.starts_with('/') ? "" : "/dev/") + std::string(name);
+        auto path = chooseNode(wanted);
+        auto served = path ? daemon.addCuse(*path) : Result<>(fail(path.error()));
+        if (!served) {
+            log::error("{}", cuseFailure(path ? *path : wanted, served.error()));
+            return std::nullopt;
+        }
+        log::info("serving {} to every program of this machine", *path);
+        paths.push_back(*std::move(path));
+    } while (!rest.empty());
+    return paths;
+}
+
 }  // namespace
 
 Result<std::string> defaultSocketPath() {
@@ -64,16 +110,22 @@ int serveMain(const ServeOptions& options) {
         // systemd makes the folder for a unit; by hand it may be missing after a start of the machine.
         if (path.starts_with(kSystemFolder)) ::mkdir(kSystemFolder, 0755);
     }
-    const auto nodePath = chooseNode(options.node);
+    ::signal(SIGPIPE, SIG_IGN);
+    raiseFileLimit();
+    Daemon daemon({.threads = options.threads, .threadType = options.threadType});
+    Result<std::string> nodePath;
+    if (options.cuse) {
+        const auto devices = serveCuse(daemon, options);
+        if (!devices) return EXIT_FAILURE;
+        // The same name: whoever looks through /dev by the library finds the node that can be mapped, not the device.
+        nodePath = devices->front();
+    }
+    if (!options.cuse || !options.node.empty()) nodePath = chooseNode(options.node);
     if (!nodePath) {
         log::error("{}", nodeFailure(options.node, nodePath.error()));
         return EXIT_FAILURE;
     }
-
-    ::signal(SIGPIPE, SIG_IGN);
-    raiseFileLimit();
-    Daemon daemon({.threads = options.threads, .threadType = options.threadType, .nodePath = *nodePath});
-    if (const auto listening = daemon.listen(path); !listening) {
+    if (const auto listening = daemon.listen(path, *nodePath); !listening) {
         log::error("{}", listenFailure(path, listening.error()));
         return EXIT_FAILURE;
     }

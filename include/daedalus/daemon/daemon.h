@@ -16,8 +16,6 @@ struct DaemonOptions {
     /// Threads that decode, for one stream as for all; 0: as many as the machine has cores.
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
-    /// Where clients find the node.
-    std::string nodePath = "/dev/video0";
 };
 
 /// Owns the loop, the workers, the codecs, the device and its node. Everything but stop() belongs to the thread that calls
@@ -29,8 +27,12 @@ public:
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Takes clients of the preload library at a socket of this path. EADDRINUSE if another daemon is alive there.
-    [[nodiscard]] Result<> listen(const std::string& socketPath);
+    /// Takes clients of the preload library at a socket of this path, and shows them the node at `nodePath`. EADDRINUSE if
+    /// another daemon is alive there.
+    [[nodiscard]] Result<> listen(const std::string& socketPath, const std::string& nodePath);
+    /// Serves the character device `nodePath` ("/dev/videoN") too, by CUSE. The first one and the socket are one node; each
+    /// further one has sessions and priorities of its own. Errors as transport::serveCuse().
+    [[nodiscard]] Result<> addCuse(const std::string& nodePath);
     /// Serves until stop().
     void run();
     /// Ends run(). Any thread.

@@ -10,8 +10,12 @@ namespace daedalus::daemon {
 struct ServeOptions {
     /// Empty: defaultSocketPath().
     std::string socket;
-    /// "/dev/videoN" as the user forces it; empty: the next number that the host has no node for.
+    /// "/dev/videoN" as the user forces it; empty: the first CUSE device, else the next number that the host has no node for.
     std::string node;
+    /// Serve character devices too.
+    bool cuse = false;
+    /// Their names, "videoN", with commas between them; empty: one, the first that is free.
+    std::string cuseNames;
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
 };
