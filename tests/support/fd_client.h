@@ -14,7 +14,7 @@
 namespace daedalus::test {
 
 /// Passes on each call as the system call of its name.
-class FdClient final : public Client {
+class FdClient : public Client {
 public:
     explicit FdClient(UniqueFd fd) : fd_(std::move(fd)) {}
     int ioctl(unsigned long cmd, void* argument) override { return ::ioctl(fd_.get(), cmd, argument) == 0 ? 0 : errno; }

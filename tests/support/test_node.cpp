@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <stdexcept>
 
+#include "cuse_client.h"
+#include "daedalus/transport/cuse.h"
 #include "daedalus/transport/socket.h"
 #include "fd_client.h"
 #include "proto/wire.h"
@@ -30,6 +32,8 @@ private:
 
 struct TestNode::Server {
     std::unique_ptr<transport::SocketServer> socket;
+    CuseMappings mappings;
+    std::unique_ptr<transport::CuseNode> cuse;
     std::string path;
 };
 
@@ -53,21 +57,29 @@ TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads)
         server_->socket = *std::move(socket);
         server_->path = server_->socket->nodePath();
     }
+    if (transport() == "cuse") {
+        auto cuse = transport::serveCuse(loop_, node_, {.nodePath = "/dev/video250", .extension = &server_->mappings});
+        if (!cuse) throw std::runtime_error("cannot serve /dev/video250 by CUSE");
+        server_->cuse = *std::move(cuse);
+        server_->path = server_->cuse->nodePath();
+    }
     thread_ = std::thread([this] { loop_.run(); });
 }
 
 TestNode::~TestNode() {
     loop_.post([this] {
         server_->socket.reset();
+        server_->cuse.reset();
         loop_.stop();
     });
     thread_.join();
 }
 
 std::unique_ptr<Client> TestNode::open(int flags) {
-    if (server_->socket) {
+    if (!server_->path.empty()) {
         UniqueFd fd(::open(server_->path.c_str(), O_RDWR | O_CLOEXEC | flags));
         if (!fd) throw std::runtime_error("cannot open the node");
+        if (server_->cuse) return std::make_unique<CuseClient>(std::move(fd), server_->mappings);
         return std::make_unique<FdClient>(std::move(fd));
     }
     auto file = transport::openInproc(loop_, node_, flags);

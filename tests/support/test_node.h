@@ -26,8 +26,8 @@ public:
     virtual void setNonblocking(bool nonblocking) = 0;
 };
 
-/// A node on its own loop thread. DAEDALUS_TEST_TRANSPORT says how open() reaches it: "inproc" (default), or "socket" (the
-/// test then runs under the preload library and DAEDALUS_SOCKET names where to listen).
+/// A node on its own loop thread. DAEDALUS_TEST_TRANSPORT says how open() reaches it: "inproc" (default), "socket" (the test
+/// then runs under the preload library and DAEDALUS_SOCKET names where to listen), or "cuse" (which needs /dev/cuse).
 class TestNode {
 public:
     explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2);

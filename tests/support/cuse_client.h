@@ -1,0 +1,88 @@
+// A client of a CUSE device in the process that serves it. The kernel cannot map such a device by itself: within one process,
+// what a kernel module would do for mmap and EXPBUF is done here, so that the contract tests need no module.
+#pragma once
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <map>
+#include <mutex>
+
+#include "daedalus/transport/cuse.h"
+#include "fd_client.h"
+
+namespace daedalus::test {
+
+/// What can be mapped, by client and offset. Any thread.
+class CuseMappings final : public transport::CuseExtension {
+public:
+    Result<> bind(pid_t tid, uint64_t offset, int memfd) override {
+        const std::lock_guard lock(mutex_);
+        const auto caller = callers_.find(tid);
+        if (caller == callers_.end()) return fail(ESRCH);
+        bound_[caller->second][offset] = UniqueFd(::fcntl(memfd, F_DUPFD_CLOEXEC, 0));
+        return {};
+    }
+    void unbind(pid_t tid) override {
+        const std::lock_guard lock(mutex_);
+        if (const auto caller = callers_.find(tid); caller != callers_.end()) bound_.erase(caller->second);
+    }
+    Result<int32_t> install(pid_t /*tid*/, int fd, int flags) override {
+        return ::fcntl(fd, (flags & O_CLOEXEC) != 0 ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+    }
+
+    /// This thread waits in a call of `client` until leave().
+    void enter(const void* client) {
+        const std::lock_guard lock(mutex_);
+        callers_[::gettid()] = client;
+    }
+    void leave() {
+        const std::lock_guard lock(mutex_);
+        callers_.erase(::gettid());
+    }
+    void* map(const void* client, size_t length, int protection, uint64_t offset) {
+        const std::lock_guard lock(mutex_);
+        const auto& memfds = bound_[client];
+        const auto found = memfds.find(offset);
+        struct stat status {};
+        if (found == memfds.end() || ::fstat(found->second.get(), &status) != 0 ||
+            length > static_cast<size_t>(status.st_size)) {
+            errno = EINVAL;
+            return MAP_FAILED;
+        }
+        return ::mmap(nullptr, length, protection, MAP_SHARED, found->second.get(), 0);
+    }
+    void forget(const void* client) {
+        const std::lock_guard lock(mutex_);
+        bound_.erase(client);
+    }
+
+private:
+    std::mutex mutex_;
+    std::map<pid_t, const void*> callers_;
+    std::map<const void*, std::map<uint64_t, UniqueFd>> bound_;
+};
+
+/// Passes each call on to the kernel, except mmap.
+class CuseClient final : public FdClient {
+public:
+    CuseClient(UniqueFd fd, CuseMappings& mappings) : FdClient(std::move(fd)), mappings_(mappings) {}
+    ~CuseClient() override { mappings_.forget(this); }
+    CuseClient(const CuseClient&) = delete;
+    CuseClient& operator=(const CuseClient&) = delete;
+
+    int ioctl(unsigned long cmd, void* argument) override {
+        mappings_.enter(this);
+        const int error = FdClient::ioctl(cmd, argument);
+        mappings_.leave();
+        return error;
+    }
+    void* mmap(size_t length, int protection, uint64_t offset) override {
+        return mappings_.map(this, length, protection, offset);
+    }
+
+private:
+    CuseMappings& mappings_;
+};
+
+}  // namespace daedalus::test
