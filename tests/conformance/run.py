@@ -104,6 +104,10 @@ def run_all(jobs, under_test, options):
         threads += ["--thread-type", options.thread_type]
     if options.in_process:
         return decode_all(lambda *command: under_test.execute(command), "--in-process", *threads)
+    if options.cuse:
+        with decoder.Server(under_test, "--cuse", options.cuse, *threads):
+            device = ["--device", "/dev/" + options.cuse]
+            return decode_all(lambda *command: under_test.execute(command), *device, "--memory", options.memory)
     if options.private:
         return decode_all(lambda *command: under_test.run(*command, options=threads), "--memory", options.memory)
     with decoder.Server(under_test, *threads) as serving:
@@ -120,6 +124,8 @@ def main():
     parser.add_argument("--memory", default="mmap", choices=["mmap", "userptr", "dmabuf"])
     parser.add_argument("--in-process", action="store_true")
     parser.add_argument("--private", action="store_true", help="a decoder for each client instead of one for all")
+    parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")
+    parser.add_argument("--prepare", action="store_true", help="only make the streams and their MD5s, if they are not there")
     # One: frame threads are not deterministic on damaged streams.
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--thread-type", default="")
@@ -134,6 +140,8 @@ def main():
         return streams.SKIP
     makers = {"synthetic": synthetic_jobs, "formats": format_jobs, "vectors": vector_jobs}
     jobs = list(makers[options.kind](options))
+    if options.prepare:
+        return 0
     under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
     return 1 if run_all(jobs, under_test, options) or not jobs else 0
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <cstdlib>
+#include <future>
 #include <stdexcept>
 
 #include "cuse_client.h"
@@ -73,6 +74,25 @@ TestNode::~TestNode() {
         loop_.stop();
     });
     thread_.join();
+}
+
+void TestNode::onLoop(const std::function<void()>& task) {
+    std::promise<void> done;
+    loop_.post([&] {
+        task();
+        done.set_value();
+    });
+    done.get_future().wait();
+}
+
+uint64_t TestNode::cuseRoundTrips() {
+    uint64_t trips = 0;
+    onLoop([&] { trips = server_->cuse->roundTrips(); });
+    return trips;
+}
+
+void TestNode::endCuse() {
+    onLoop([this] { server_->cuse.reset(); });
 }
 
 std::unique_ptr<Client> TestNode::open(int flags) {

@@ -1,6 +1,7 @@
 // A node for contract tests, and a client that reaches it by the transport that the environment names.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -38,11 +39,17 @@ public:
     /// A new session. `flags`: O_NONBLOCK or 0.
     [[nodiscard]] std::unique_ptr<Client> open(int flags = 0);
 
+    /// Over CUSE: how many requests the kernel has sent so far.
+    [[nodiscard]] uint64_t cuseRoundTrips();
+    /// Over CUSE: removes the device, as a daemon that ends.
+    void endCuse();
+
     /// The name of the transport in use.
     [[nodiscard]] static std::string transport();
 
 private:
     struct Server;
+    void onLoop(const std::function<void()>& task);
     std::unique_ptr<codec::Factory> codecs_;
     EventLoop loop_;
     WorkerPool pool_;

@@ -1,0 +1,94 @@
+// What the CUSE tests share: a session of the toy codec on a real descriptor, and calls that wait on threads of their own.
+#pragma once
+
+#include <pthread.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "cuse_client.h"
+#include "src/codec/fake/fake_decoder.h"
+#include "v4l2_client.h"
+
+namespace daedalus::test {
+
+using namespace std::chrono_literals;
+
+inline constexpr uint32_t kBuffers = 4;
+inline constexpr std::chrono::milliseconds kGrace = 5s;
+
+inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds patience = kGrace) {
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > deadline) return condition();
+        std::this_thread::sleep_for(1ms);
+    }
+    return true;
+}
+
+inline int descriptor(V4l2Client& client) { return dynamic_cast<FdClient&>(client.file()).fd(); }
+
+/// A session whose queues stream, and in which nothing is ready.
+struct Streaming {
+    explicit Streaming(TestNode& node, int flags = 0) : client(node, flags), fd(descriptor(client)) {
+        REQUIRE(client.subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
+        REQUIRE(client.subscribe(V4L2_EVENT_EOS) == 0);
+        REQUIRE(client.request(kOutput, kBuffers) == 0);
+        REQUIRE(client.streamOn(kOutput) == 0);
+        REQUIRE(client.feed(0, "size 16x16\n") == 0);
+        REQUIRE(client.event());
+        REQUIRE(client.await(kOutput).error == 0);
+        REQUIRE(client.request(kCapture, kBuffers) == 0);
+        for (uint32_t i = 0; i < kBuffers; ++i) REQUIRE(client.queue(i) == 0);
+        REQUIRE(client.streamOn(kCapture) == 0);
+    }
+    void sendFrame() { CHECK(client.feed(0, "frame 0\n") == 0); }
+    void sendStop() { CHECK(client.command(V4L2_DEC_CMD_STOP) == 0); }
+
+    V4l2Client client;
+    int fd;
+};
+
+/// A call that waits on a thread of its own. It returns 0 or an errno.
+class Waiting {
+public:
+    explicit Waiting(std::function<int()> call)
+        : thread_([this, inner = std::move(call)] {
+              result_ = inner();
+              done_ = true;
+          }) {
+        std::this_thread::sleep_for(30ms);
+    }
+    ~Waiting() { thread_.join(); }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+    void signal() { ::pthread_kill(thread_.native_handle(), SIGUSR1); }
+    /// The result of a call that a signal ends. One that comes before the call waits ends nothing, so there is more than one.
+    int interrupted() {
+        for (int attempt = 0; attempt < 40; ++attempt) {
+            signal();
+            if (const int got = result(50ms); got != -1) return got;
+        }
+        return -1;
+    }
+    /// The call's result, or -1 if it still waits after `patience`.
+    int result(std::chrono::milliseconds patience) {
+        return eventually([&] { return done_.load(); }, patience) ? result_.load() : -1;
+    }
+
+private:
+    std::atomic<int> result_ = -1;
+    std::atomic<bool> done_ = false;
+    std::thread thread_;
+};
+
+}  // namespace daedalus::test
