@@ -105,7 +105,7 @@ def judge(outcome, allowed):
     return not unexcused and (failures + warnings == 0 or bool(findings))
 
 
-def ctl(under_test):
+def ctl(run):
     """v4l2-ctl finds the node by name and in the list of devices, and prints all of it."""
     good = True
     for command, wanted in (
@@ -114,7 +114,7 @@ def ctl(under_test):
         ('v4l2-ctl -d "$DAEDALUS_NODE" --list-formats-out', ["H264", "HEVC", "VP80", "VP90", "AV01", "MPG2"]),
         ('v4l2-ctl -d "$DAEDALUS_NODE" --list-ctrls-menus', ["min_number_of_capture_buffers"]),
     ):
-        outcome = under_test.run("sh", "-c", command)
+        outcome = run("sh", "-c", command)
         text = outcome.output.decode(errors="replace")
         missing = [word for word in wanted if word not in text]
         print(f"{'FAIL' if missing or outcome.status else 'ok  '} {command}")
@@ -124,15 +124,15 @@ def ctl(under_test):
     return good
 
 
-def stream_with_ctl(under_test, cache):
-    """v4l2-ctl decodes a stream to a file: the bytes must be FFmpeg's."""
+def stream_with_ctl(under_test, run, cache, memory):
+    """v4l2-ctl decodes a stream to a file: the bytes must be FFmpeg's. `memory`: mmap or user."""
     stream = streams.BY_NAME["vp8.ivf"]
     source = with_headers(stream, cache)
     written = under_test.writable("v4l2-ctl.yuv")
-    outcome = under_test.run(
+    outcome = run(
         "sh", "-c",
         f'v4l2-ctl -d "$DAEDALUS_NODE" -x pixelformat=VP80,width=320,height=240 -v pixelformat=YU12,width=320,height=240'
-        f" --stream-mmap --stream-out-mmap --stream-from-hdr {under_test.readable(source)} --stream-to {written}", timeout=60)
+        f" --stream-{memory} --stream-out-{memory} --stream-from-hdr {under_test.readable(source)} --stream-to {written}", timeout=60)
     source.unlink()
     data = written.read_bytes() if written.exists() else b""
     size = 320 * 240 * 3 // 2
@@ -149,15 +149,24 @@ def main():
     parser.add_argument("--preload", default="")
     parser.add_argument("--cache", required=True, type=pathlib.Path)
     parser.add_argument("--deviations", required=True, type=pathlib.Path)
+    parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")
     parser.add_argument("--nobody", action="store_true")
     parser.add_argument("--seccomp", default="")
     options = parser.parse_args()
     under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
-    if options.kind == "ctl":
-        good = ctl(under_test)
-        return 0 if stream_with_ctl(under_test, options.cache) and good else 1
+    if not options.cuse:
+        return examine(under_test, under_test.run, options)
+    with decoder.Device(under_test, options.cuse) as device:
+        return examine(under_test, device.run, options)
 
-    command = 'exec v4l2-compliance -d "$DAEDALUS_NODE" -s'
+
+def examine(under_test, run, options):
+    if options.kind == "ctl":
+        good = ctl(run)
+        return 0 if stream_with_ctl(under_test, run, options.cache, "user" if options.cuse else "mmap") and good else 1
+
+    # Without a kernel module a character device has no mmap, which -s needs.
+    command = 'exec v4l2-compliance -d "$DAEDALUS_NODE"' + ("" if options.cuse else " -s")
     if options.kind == "stream":
         # A real stream of the format and the size that a fresh file has. Version 1.22.1 does not know AV1 and so takes the
         # node for a mem2mem device without a codec: it sets CAPTURE up before the headers, and looks at no source change.
@@ -166,7 +175,7 @@ def main():
     good = False
     for _ in range(RUNS):
         with Punctuality() as machine:
-            outcome = under_test.run("sh", "-c", command, timeout=60)
+            outcome = run("sh", "-c", command, timeout=120)
         good = judge(outcome, excuses(options.deviations))
         if good or machine.latest < PUNCTUAL_S or outcome.timed_out:
             break

@@ -105,9 +105,8 @@ def run_all(jobs, under_test, options):
     if options.in_process:
         return decode_all(lambda *command: under_test.execute(command), "--in-process", *threads)
     if options.cuse:
-        with decoder.Server(under_test, "--cuse", options.cuse, *threads):
-            device = ["--device", "/dev/" + options.cuse]
-            return decode_all(lambda *command: under_test.execute(command), *device, "--memory", options.memory)
+        with decoder.Device(under_test, options.cuse, *threads) as device:
+            return decode_all(device.run, "--device", device.node, "--memory", options.memory)
     if options.private:
         return decode_all(lambda *command: under_test.run(*command, options=threads), "--memory", options.memory)
     with decoder.Server(under_test, *threads) as serving:

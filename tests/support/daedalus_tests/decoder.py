@@ -132,3 +132,15 @@ class Server:
 
     def run(self, *command, timeout=300):
         return self.decoder.run(*command, timeout=timeout, options=["--attach", str(self.socket)])
+
+
+class Device(Server):
+    """`daedalus serve --cuse NAME`, and clients that open the device $DAEDALUS_NODE themselves: a context."""
+
+    def __init__(self, decoder, name, *options):
+        super().__init__(decoder, "--cuse", name, *options)
+        self.node = "/dev/" + name
+        decoder.environment["DAEDALUS_NODE"] = self.node
+
+    def run(self, *command, timeout=300):
+        return self.decoder.execute(command, timeout)

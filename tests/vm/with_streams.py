@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""Makes the synthetic streams and their MD5s on the host, where it is quick, and then runs vm.py with the arguments.
+
+    with_streams.py CACHE DAEDALUS VM.PY-ARGUMENT...
+"""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+CONFORMANCE = HERE.parent / "conformance/run.py"
+
+
+def main():
+    cache, daedalus = sys.argv[1:3]
+    subprocess.run(
+        [sys.executable, CONFORMANCE, "synthetic", "--prepare", "--daedalus", daedalus, "--cache", cache],
+        check=True, stdout=sys.stderr)
+    os.execv(sys.executable, [sys.executable, str(HERE / "vm.py"), *sys.argv[3:]])
+
+
+if __name__ == "__main__":
+    main()
