@@ -190,35 +190,53 @@ frees_killed_clients() {
     stop
 }
 
-# serve_as_service CAPABILITIES: as the unit does, a user of its own that was given /dev/cuse.
+unit=$VM_BUILD/src/daemon/service/daedalus.service
+in_unit() { sed -n "s/^$1=//p" "$unit"; }
+# serve_as_service [CAPABILITY]: by the unit's command line, as its user, with its capabilities or these.
 serve_as_service() {
-    chgrp nogroup /dev/cuse
-    chmod 660 /dev/cuse
+    id daedalus >/dev/null 2>&1 || useradd --system --user-group "$(in_unit User)"
+    id member >/dev/null 2>&1 || useradd --groups video member
+    id stranger >/dev/null 2>&1 || useradd stranger
+    pidof systemd-udevd >/dev/null || start_udev "$VM_SOURCE/src/daemon/service/70-daedalus.rules"
+    udevadm trigger --name-match=/dev/cuse
+    udevadm settle
+    same 'the owner of /dev/cuse' 'daedalus 660' "$(stat -c '%G %a' /dev/cuse)"
+    capabilities=$(in_unit AmbientCapabilities | tr 'A-Z' 'a-z' | sed 's/^cap_/,+/')
+    capabilities=${1-$capabilities}
+    folder=/run/$(in_unit RuntimeDirectory)
+    mkdir -p "$folder"
+    chown daedalus "$folder"
+    command=$(in_unit ExecStart)
     rm -f log
-    setpriv --reuid=65533 --regid=65534 --clear-groups --no-new-privs --inh-caps "-all$1" --ambient-caps "-all$1" \
-        --bounding-set "-all$1" "$daedalus" serve --socket /tmp/service.sock --cuse video10 >log 2>&1 &
+    # shellcheck disable=SC2086  # the words of the command line
+    setpriv --reuid=daedalus --regid=daedalus --clear-groups --no-new-privs --inh-caps "-all$capabilities" \
+        --ambient-caps "-all$capabilities" --bounding-set "-all$capabilities" "$daedalus" ${command#* } >log 2>&1 &
     server=$!
     wait_for 20 grep -q 'use it with' log || { cat log; return 1; }
-    chmod 666 /dev/video10
+    udevadm settle
+    node=/dev/video64
+    same 'the owner of the node' 'root video 660' "$(stat -c '%U %G %a' $node)"
 }
-as_user() { setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs -- "$@"; }
-serves_others_with_one_capability() {
-    serve_as_service ,+sys_ptrace
+as_member() { setpriv --reuid=member --regid=member --init-groups --no-new-privs -- "$@"; }
+serves_as_the_unit_does() {
+    serve_as_service
     for memory in userptr dmabuf; do
-        as_user "$daedalus" decode --device /dev/video10 --memory $memory --framemd5 - "$VM_BUILD/streams/h264_small.h264" |
+        as_member "$daedalus" decode --device $node --memory $memory --framemd5 - "$VM_BUILD/streams/h264_small.h264" |
             sed -n '/^#/!s/.*, *//p' >md5s
         { cat "$VM_BUILD/streams/h264_small.h264.YU12.md5"; echo; } | cmp - md5s
     done
-    nonblocking /dev/video10 as_user
+    nonblocking $node as_member
     same 'capabilities of the daemon' 0000000000080000 "$(sed -n 's/^CapEff:.//p' /proc/$server/status)"
+    if setpriv --reuid=stranger --regid=stranger --init-groups -- sh -c ": <>$node"; then fail 'a stranger opened the node'; fi
     stop
 }
-serves_others_without_capability() {
+serves_without_capability() {
     serve_as_service ''
-    as_user v4l2-ctl -d /dev/video10 --all | grep -q 'Video Memory-to-Memory Multiplanar'
-    as_user v4l2-compliance -d /dev/video10 >report || true
+    same 'capabilities of the daemon' 0000000000000000 "$(sed -n 's/^CapEff:.//p' /proc/$server/status)"
+    as_member v4l2-ctl -d $node --all | grep -q 'Video Memory-to-Memory Multiplanar'
+    as_member v4l2-compliance -d $node >report || true
     grep -q 'Succeeded: 44, Failed: 1, Warnings: 0' report || { cat report; false; }
-    if as_user "$daedalus" decode --device /dev/video10 --memory userptr -o /dev/null "$VM_BUILD/streams/h264_small.h264"; then
+    if as_member "$daedalus" decode --device $node --memory userptr -o /dev/null "$VM_BUILD/streams/h264_small.h264"; then
         fail 'read memory without the right'
     fi
     grep -q CAP_SYS_PTRACE log
@@ -266,7 +284,7 @@ case_of 'a client that wants mmap is told about once' advises_on_mmap
 case_of 'SIGTERM ends a client'\''s wait and removes the device' ends_waits_on_sigterm
 case_of 'after SIGKILL a new daemon serves' survives_sigkill
 case_of 'a killed client leaves nothing in the daemon' frees_killed_clients
-case_of 'another user with CAP_SYS_PTRACE serves everybody' serves_others_with_one_capability
-case_of 'another user without it serves by retry' serves_others_without_capability
+case_of 'the service: its user, its capability, its udev rules' serves_as_the_unit_does
+case_of 'the service without its capability serves by retry' serves_without_capability
 case_of 'clients and daemons in containers' serves_containers
 finish
