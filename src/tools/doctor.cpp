@@ -15,6 +15,7 @@ extern "C" {
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <vector>
 
@@ -75,9 +76,22 @@ Finding deviceFile(const char* thing, const char* path, const char* ifOpen, cons
 }
 
 Finding cuse() {
-    return deviceFile("CUSE", "/dev/cuse", "not used yet: this version has no CUSE node",
-                      "not used yet: this version has no CUSE node, which root or the file's group could serve",
-                      "not used yet: this version has no CUSE node; `modprobe cuse` loads the kernel's part");
+    return deviceFile("CUSE", "/dev/cuse", "`daedalus serve --cuse` gives every program a /dev/videoN (without mmap)",
+                      "be root for `daedalus serve --cuse`, or start daedalus.service",
+                      "`modprobe cuse` as root, for `daedalus serve --cuse`");
+}
+
+/// Whether other users' processes are within reach, which a CUSE device wants for USERPTR and DMABUF.
+Finding clientMemory() {
+    constexpr unsigned kSysPtrace = 19;
+    std::ifstream status("/proc/self/status");
+    uint64_t capabilities = 0;
+    for (std::string word; status >> word;)
+        if (word == "CapEff:") status >> std::hex >> capabilities;
+    if ((capabilities >> kSysPtrace & 1) != 0)
+        return {"client memory", "ok", "CAP_SYS_PTRACE: a CUSE device takes every client's USERPTR and DMABUF buffers"};
+    return {"client memory", "own only",
+            "no CAP_SYS_PTRACE: a CUSE device of this user takes USERPTR and DMABUF buffers from its own processes only"};
 }
 
 Finding shim() {
@@ -105,7 +119,7 @@ std::vector<Finding> codecs() {
     return findings;
 }
 
-/// The nodes that the host has by itself.
+/// The nodes that the host has, by itself or by a CUSE device of Daedalus.
 std::vector<Finding> nodes() {
     std::vector<Finding> findings;
     for (const std::string& path : videoNodes()) {
@@ -119,7 +133,9 @@ std::vector<Finding> nodes() {
             std::string remark = "driver ";
             remark.append(reinterpret_cast<const char*>(capability.driver),
                           ::strnlen(reinterpret_cast<const char*>(capability.driver), sizeof capability.driver));
-            findings.push_back({path, "present", remark + "; `daedalus run` takes the next free number"});
+            const bool ours = remark == "driver daedalus";
+            findings.push_back(
+                {path, "present", remark + (ours ? ", by CUSE" : "; `daedalus run` takes the next free number")});
         }
     }
     if (findings.empty()) findings.push_back({"/dev/videoN", "none", "`daedalus run` serves /dev/video0"});
@@ -139,7 +155,7 @@ int probe() {
 int doctorMain(const DoctorOptions& options) {
     if (options.probe) return probe();
     const bool works = runWorks();
-    std::vector<Finding> findings = {preloadLibrary(), run(works), cuse(), shim(), udmabuf()};
+    std::vector<Finding> findings = {preloadLibrary(), run(works), cuse(), clientMemory(), shim(), udmabuf()};
     for (auto& list : {codecs(), nodes()}) findings.insert(findings.end(), list.begin(), list.end());
     for (const Finding& finding : findings)
         std::printf("%-16s %-10s %s\n", finding.thing.c_str(), finding.state.c_str(), finding.remark.c_str());

@@ -110,6 +110,17 @@ complies() { $compliance plain --cuse video10; }
 complies_by_retry() { $compliance plain --cuse video10 --seccomp "$seccomp_run"; }
 serves_v4l2_ctl() { $compliance ctl --cuse video0; }
 
+doctor_tells() {
+    if as_nobody "$daedalus" doctor >report; then :; fi
+    grep -q '^CUSE  *no access  */dev/cuse' report
+    grep -q '^client memory  *own only' report
+    serve --cuse video10
+    if "$daedalus" doctor >report; then :; fi
+    grep -q '^CUSE  *ok  */dev/cuse' report
+    grep -q '^client memory  *ok  *CAP_SYS_PTRACE' report
+    grep -q '^/dev/video10  *present  *driver daedalus, by CUSE' report
+    stop
+}
 serves_several() {
     serve --cuse video10,video11
     same 'the device name' 1 "$(grep -c DEVNAME=video11 /sys/class/cuse/video11/uevent)"
@@ -277,6 +288,7 @@ case_of 'waits, signals, the end of the device' waits
 case_of 'v4l2-compliance' complies
 case_of 'v4l2-compliance by retry' complies_by_retry
 case_of 'v4l2-ctl, with a stream by USERPTR' serves_v4l2_ctl
+case_of 'doctor tells what there is' doctor_tells
 case_of 'two nodes in one daemon' serves_several
 case_of 'videodev may be loaded before and after' lives_beside_videodev
 case_of 'the socket serves at the same time' serves_socket_too
