@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <map>
 #include <mutex>
+#include <optional>
 
 #include "daedalus/transport/cuse.h"
 #include "fd_client.h"
@@ -16,33 +18,44 @@ namespace daedalus::test {
 /// What can be mapped, by client and offset. Any thread.
 class CuseMappings final : public transport::CuseExtension {
 public:
-    Result<> bind(pid_t tid, uint64_t offset, int memfd) override {
+    Result<uint64_t> fileOf(pid_t tid) override {
         const std::lock_guard lock(mutex_);
         const auto caller = callers_.find(tid);
         if (caller == callers_.end()) return fail(ESRCH);
-        bound_[caller->second][offset] = UniqueFd(::fcntl(memfd, F_DUPFD_CLOEXEC, 0));
+        return reinterpret_cast<uintptr_t>(caller->second);
+    }
+    Result<> bind(uint64_t file, uint64_t offset, int memfd) override {
+        const std::lock_guard lock(mutex_);
+        if (!bound_[file].emplace(offset, UniqueFd(::fcntl(memfd, F_DUPFD_CLOEXEC, 0))).second) return fail(EEXIST);
         return {};
     }
-    void unbind(pid_t tid) override {
+    void unbind(uint64_t file, uint64_t offset) override {
         const std::lock_guard lock(mutex_);
-        if (const auto caller = callers_.find(tid); caller != callers_.end()) bound_.erase(caller->second);
+        bound_[file].erase(offset);
     }
-    Result<int32_t> install(pid_t /*tid*/, int fd, int flags) override {
-        return ::fcntl(fd, (flags & O_CLOEXEC) != 0 ? F_DUPFD_CLOEXEC : F_DUPFD, 0);
+    Result<> give(uint64_t /*file*/, pid_t tid, const ioctl::PassedFd& passed) override {
+        const std::lock_guard lock(mutex_);
+        const int command = (passed.flags & O_CLOEXEC) != 0 ? F_DUPFD_CLOEXEC : F_DUPFD;
+        given_[tid] = {passed.offset, ::fcntl(passed.fd.get(), command, 0)};
+        return {};
     }
+    std::optional<int> ownCall(pid_t /*tid*/, uint32_t /*cmd*/, uint64_t /*argument*/) override { return std::nullopt; }
 
     /// This thread waits in a call of `client` until leave().
     void enter(const void* client) {
         const std::lock_guard lock(mutex_);
         callers_[::gettid()] = client;
     }
-    void leave() {
+    /// The call has returned; stores the number of a descriptor that it gave.
+    void leave(void* argument) {
         const std::lock_guard lock(mutex_);
         callers_.erase(::gettid());
+        if (const auto given = given_.extract(::gettid()))
+            std::memcpy(static_cast<char*>(argument) + given.mapped().first, &given.mapped().second, sizeof(int32_t));
     }
     void* map(const void* client, size_t length, int protection, uint64_t offset) {
         const std::lock_guard lock(mutex_);
-        const auto& memfds = bound_[client];
+        const auto& memfds = bound_[reinterpret_cast<uintptr_t>(client)];
         const auto found = memfds.find(offset);
         struct stat status {};
         if (found == memfds.end() || ::fstat(found->second.get(), &status) != 0 ||
@@ -54,13 +67,14 @@ public:
     }
     void forget(const void* client) {
         const std::lock_guard lock(mutex_);
-        bound_.erase(client);
+        bound_.erase(reinterpret_cast<uintptr_t>(client));
     }
 
 private:
     std::mutex mutex_;
     std::map<pid_t, const void*> callers_;
-    std::map<const void*, std::map<uint64_t, UniqueFd>> bound_;
+    std::map<pid_t, std::pair<uint32_t, int32_t>> given_;
+    std::map<uint64_t, std::map<uint64_t, UniqueFd>> bound_;
 };
 
 /// Passes each call on to the kernel, except mmap.
@@ -74,7 +88,7 @@ public:
     int ioctl(unsigned long cmd, void* argument) override {
         mappings_.enter(this);
         const int error = FdClient::ioctl(cmd, argument);
-        mappings_.leave();
+        mappings_.leave(argument);
         return error;
     }
     void* mmap(size_t length, int protection, uint64_t offset) override {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "daedalus/base/event_loop.h"
@@ -19,13 +20,18 @@ namespace daedalus::transport {
 class CuseExtension {
 public:
     virtual ~CuseExtension() = default;
-    /// Lets the open file whose thread `tid` waits in an ioctl map `memfd` (still the caller's) at `offset`.
-    [[nodiscard]] virtual Result<> bind(pid_t tid, uint64_t offset, int memfd) = 0;
-    /// The open file whose thread `tid` waits in an ioctl has freed buffers: nothing that was bound can be mapped any more.
-    virtual void unbind(pid_t tid) = 0;
-    /// Installs `fd` (still the caller's) in the process of the thread `tid`, which waits in an ioctl, and returns its number
-    /// there. `flags`: O_CLOEXEC or 0.
-    [[nodiscard]] virtual Result<int32_t> install(pid_t tid, int fd, int flags) = 0;
+    /// Names the open file whose thread `tid` waits in an ioctl, until that file is closed. ESRCH: this file has to do without
+    /// the extension.
+    [[nodiscard]] virtual Result<uint64_t> fileOf(pid_t tid) = 0;
+    /// Lets clients map `memfd` (still the caller's) at `offset` of an open file. EEXIST: something is bound there.
+    [[nodiscard]] virtual Result<> bind(uint64_t file, uint64_t offset, int memfd) = 0;
+    /// Nothing can be mapped there any more. Mappings stay.
+    virtual void unbind(uint64_t file, uint64_t offset) = 0;
+    /// Once the ioctl in which the thread `tid` waits is answered without an error, its process has a descriptor for
+    /// `passed.fd`, the number of which is stored at `passed.offset` of the argument.
+    [[nodiscard]] virtual Result<> give(uint64_t file, pid_t tid, const ioctl::PassedFd& passed) = 0;
+    /// An ioctl that V4L2 does not know: 0 or an errno if it is the extension's own, nothing if it is not.
+    [[nodiscard]] virtual std::optional<int> ownCall(pid_t tid, uint32_t cmd, uint64_t argument) = 0;
 };
 
 struct CuseOptions {

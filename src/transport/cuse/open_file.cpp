@@ -38,6 +38,7 @@ void Surroundings::advise(const std::string& client, const std::string& topic, c
 
 OpenFile::OpenFile(Surroundings& shared, std::unique_ptr<ioctl::File> file, std::string client, bool nonblocking)
     : shared_(shared), client_(std::move(client)), nonblocking_(nonblocking), file_(std::move(file)) {
+    if (shared_.extension) extended_ = std::make_unique<Extended>(*shared_.extension);
     file_->onReadiness([this] { readinessChanged(); });
 }
 
@@ -65,14 +66,18 @@ void OpenFile::ioctl(fuse_req_t request, uint32_t cmd, uint64_t address, unsigne
 
 void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, size_t outSize) {
     const uint32_t cmd = pending->cmd;
-    // A descriptor could not be handed over: as a driver without dma-buf export says it.
-    if (cmd == VIDIOC_EXPBUF && !shared_.extension) {
-        ::fuse_reply_err(pending->request, ENOTTY);
-        return;
-    }
     Result<ioctl::Payload> payload;
     if (!ioctl::Node::takes(cmd)) {
+        const auto own = extended_ ? shared_.extension->ownCall(pending->tid, cmd, pending->address) : std::nullopt;
+        if (own) {
+            ::fuse_reply_err(pending->request, *own);
+            return;
+        }
         payload = fail(ENOTTY);
+    } else if (cmd == VIDIOC_EXPBUF && !(extended_ && extended_->reaches(pending->tid))) {
+        // A descriptor could not be handed over: as a driver without dma-buf export says it.
+        ::fuse_reply_err(pending->request, ENOTTY);
+        return;
     } else {
         pending->copiedByKernel = !in.empty() || outSize > 0;
         if (!pending->copiedByKernel) payload = gather(pending->tid, cmd, pending->address);
@@ -129,17 +134,18 @@ void OpenFile::interrupted(fuse_req_t /*request*/, void* pending) {
 }
 
 void OpenFile::answered(const PendingRef& pending, ioctl::Answer&& answer) {
-    const PendingRef kept = pending;
-    waiting_.erase(kept);
-    const bool nothingThere = answer.error == EAGAIN || (answer.error == ENOENT && kept->cmd == VIDIOC_DQEVENT);
-    if (std::exchange(kept->probing, false) && nothingThere && !isNonblocking(*kept))
-        return dispatch(kept, makeCall(*kept, std::move(answer.payload), false));
-    if (answer.error == EFAULT && kept->gatherError != 0) answer.error = kept->gatherError;
+    waiting_.erase(pending);
+    const bool nothingThere = answer.error == EAGAIN || (answer.error == ENOENT && pending->cmd == VIDIOC_DQEVENT);
+    if (std::exchange(pending->probing, false) && nothingThere && !isNonblocking(*pending))
+        return dispatch(pending, makeCall(*pending, std::move(answer.payload), false));
+    if (answer.error == EFAULT && pending->gatherError != 0) answer.error = pending->gatherError;
     if (answer.error == EBADF && shared_.ending) answer.error = ENODEV;
-    if (answer.error == 0) answer.error = extend(*kept, answer);
-    if (answer.error == 0 && kept->cmd == VIDIOC_DQBUF)
-        if (auto given = userBuffers_.giveBack(kept->tid, answer.payload); !given) answer.error = given.error().value;
-    reply(*kept, answer);
+    if (answer.error == 0 && extended_) answer.error = extended_->answered(pending->tid, pending->cmd, *file_, answer);
+    if (answer.error == 0 && !extended_ && (pending->cmd == VIDIOC_REQBUFS || pending->cmd == VIDIOC_CREATE_BUFS))
+        adviseOnMmap(answer.payload);
+    if (answer.error == 0 && pending->cmd == VIDIOC_DQBUF)
+        if (auto given = userBuffers_.giveBack(pending->tid, answer.payload); !given) answer.error = given.error().value;
+    reply(*pending, answer);
 }
 
 bool OpenFile::isNonblocking(const Pending& pending) {
@@ -156,30 +162,6 @@ void OpenFile::reply(const Pending& pending, ioctl::Answer& answer) {
         if (auto ok = scatter(pending.tid, pending.address, answer.payload); !ok) answer.error = EFAULT;
     }
     ::fuse_reply_ioctl(pending.request, -answer.error, bytes.empty() ? nullptr : bytes.data(), bytes.size());
-}
-
-int OpenFile::extend(const Pending& pending, ioctl::Answer& answer) {
-    auto* const extension = shared_.extension;
-    if (!extension) {
-        if (pending.cmd == VIDIOC_REQBUFS || pending.cmd == VIDIOC_CREATE_BUFS) adviseOnMmap(answer.payload);
-        return 0;
-    }
-    if (pending.cmd == VIDIOC_REQBUFS || pending.cmd == VIDIOC_REMOVE_BUFS) extension->unbind(pending.tid);
-    for (auto& passed : answer.fds) {
-        const auto number = extension->install(pending.tid, passed.fd.get(), passed.flags);
-        if (!number) return number.error().value;
-        std::memcpy(answer.payload.argument.data() + passed.offset, &*number, sizeof *number);
-    }
-    const auto buffer = argumentAs<v4l2_buffer>(answer.payload);
-    if (pending.cmd != VIDIOC_QUERYBUF || buffer.memory != V4L2_MEMORY_MMAP) return 0;
-    auto planes = planesOf(answer.payload);
-    planes.resize(std::min<size_t>(planes.size(), buffer.length));
-    for (const auto& plane : planes) {
-        const auto memory = file_->mmap(plane.m.mem_offset, plane.length);
-        if (!memory) return memory.error().value;
-        if (auto bound = extension->bind(pending.tid, plane.m.mem_offset, (*memory)->fd()); !bound) return bound.error().value;
-    }
-    return 0;
 }
 
 void OpenFile::adviseOnMmap(const ioctl::Payload& payload) {

@@ -12,6 +12,7 @@
 #include "client_process.h"
 #include "daedalus/ioctl/node.h"
 #include "daedalus/transport/cuse.h"
+#include "extended.h"
 #include "fuse.h"
 
 namespace daedalus::transport::cuse {
@@ -64,8 +65,6 @@ private:
     void answered(const PendingRef& pending, ioctl::Answer&& answer);
     void reply(const Pending& pending, ioctl::Answer& answer);
     [[nodiscard]] bool isNonblocking(const Pending& pending);
-    /// What an extension has to do with an answered call; 0 or an errno.
-    [[nodiscard]] int extend(const Pending& pending, ioctl::Answer& answer);
     [[nodiscard]] ioctl::Call makeCall(const Pending& pending, ioctl::Payload&& payload, bool nonblocking);
     void adviseOnMmap(const ioctl::Payload& payload);
     void adviseOnRefusal(const char* wanted);
@@ -77,6 +76,7 @@ private:
     const std::string client_;
     bool nonblocking_;
     UserBuffers userBuffers_;
+    std::unique_ptr<Extended> extended_;  ///< none without an extension
     fuse_pollhandle* pollHandle_ = nullptr;
     std::unordered_set<PendingRef> waiting_;
     std::unique_ptr<ioctl::File> file_;

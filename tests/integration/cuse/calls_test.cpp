@@ -195,6 +195,42 @@ TEST_CASE("what a CUSE device cannot do fails as with a driver that does not do 
     CHECK(errno == ENODEV);
 }
 
+TEST_CASE("with an extension: EXPBUF gives the buffer's memory, and freed buffers cannot be mapped") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.request(kCapture, 2) == 0);
+    const auto plane = client.query(kCapture, 1).planes[0];
+    v4l2_exportbuffer exported{};
+    exported.type = kCapture;
+    exported.index = 1;
+    exported.flags = O_RDWR | O_CLOEXEC;
+    exported.fd = -1;
+    REQUIRE(client.ioctl(VIDIOC_EXPBUF, &exported) == 0);
+    const UniqueFd fd(exported.fd);
+    CHECK((::fcntl(fd.get(), F_GETFD) & FD_CLOEXEC) != 0);
+    auto* const byOffset = static_cast<char*>(client.file().mmap(plane.length, PROT_READ | PROT_WRITE, plane.m.mem_offset));
+    auto* const byFd = static_cast<char*>(::mmap(nullptr, plane.length, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0));
+    REQUIRE(byOffset != MAP_FAILED);
+    REQUIRE(byFd != MAP_FAILED);
+    byOffset[100] = 42;
+    CHECK(byFd[100] == 42);
+    ::munmap(byOffset, plane.length);
+    ::munmap(byFd, plane.length);
+
+    v4l2::RemoveBuffers removal{};
+    removal.index = 0;
+    removal.count = 1;
+    removal.type = kCapture;
+    const auto first = client.query(kCapture, 0).planes[0].m.mem_offset;
+    REQUIRE(client.ioctl(VIDIOC_REMOVE_BUFS, &removal) == 0);
+    CHECK(client.file().mmap(plane.length, PROT_READ, first) == MAP_FAILED);
+    void* const kept = client.file().mmap(plane.length, PROT_READ, plane.m.mem_offset);
+    CHECK(kept != MAP_FAILED);
+    ::munmap(kept, plane.length);
+    REQUIRE(client.request(kCapture, 0) == 0);
+    CHECK(client.file().mmap(plane.length, PROT_READ, plane.m.mem_offset) == MAP_FAILED);
+}
+
 TEST_CASE("a 32-bit program gets ENOTTY, and its memory is left alone") {
     TestNode node;
     V4l2Client client(node);

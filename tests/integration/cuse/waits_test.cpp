@@ -1,4 +1,5 @@
 // Everything that waits on a CUSE device: calls, poll, select and epoll, and what ends their waits.
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <vector>
@@ -194,6 +195,11 @@ TEST_CASE("edge-triggered epoll hears of each buffer") {
 }
 
 TEST_CASE("64 clients wait at once, and the end of the device ends all their waits") {
+    // Both sides of each buffer are in this process.
+    rlimit limit{};
+    REQUIRE(::getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max;
+    REQUIRE(::setrlimit(RLIMIT_NOFILE, &limit) == 0);
     TestNode node;
     handle(0);
     std::vector<std::unique_ptr<Streaming>> sessions;

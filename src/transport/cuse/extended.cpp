@@ -1,0 +1,63 @@
+#include "extended.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "client_process.h"
+#include "daedalus/v4l2/uapi.h"
+
+namespace daedalus::transport::cuse {
+
+std::optional<uint64_t> Extended::fileOf(pid_t tid) {
+    if (!file_)
+        if (const auto named = extension_.fileOf(tid)) file_ = *named;
+    return file_;
+}
+
+int Extended::answered(pid_t tid, uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer) {
+    const bool frees = cmd == VIDIOC_REQBUFS || cmd == VIDIOC_REMOVE_BUFS;
+    if (cmd != VIDIOC_QUERYBUF && !frees && answer.fds.empty()) return 0;
+    const auto name = fileOf(tid);
+    // mmap will fail with ENODEV, as without an extension.
+    if (!name) return answer.fds.empty() ? 0 : ENOTTY;
+    if (frees) unbindFreed(*name, file);
+    for (const auto& passed : answer.fds)
+        if (auto given = extension_.give(*name, tid, passed); !given) return given.error().value;
+    return cmd == VIDIOC_QUERYBUF ? bindPlanes(*name, file, answer.payload) : 0;
+}
+
+int Extended::bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload) {
+    v4l2_buffer buffer;
+    std::memcpy(&buffer, payload.argument.data(), std::min(sizeof buffer, payload.argument.size()));
+    if (buffer.memory != V4L2_MEMORY_MMAP) return 0;
+    auto planes = planesOf(payload);
+    planes.resize(std::min<size_t>(planes.size(), buffer.length));
+    for (const auto& plane : planes) {
+        const uint64_t offset = plane.m.mem_offset;
+        const auto memory = file.mmap(offset, plane.length);
+        if (!memory) return memory.error().value;
+        auto& bound = bound_[offset];
+        if (bound.lock() == *memory) continue;
+        if (auto ok = extension_.bind(name, offset, (*memory)->fd()); !ok) {
+            bound_.erase(offset);
+            return ok.error().value;
+        }
+        bound = *memory;
+    }
+    return 0;
+}
+
+void Extended::unbindFreed(uint64_t name, ioctl::File& file) {
+    for (auto entry = bound_.begin(); entry != bound_.end();) {
+        // What is at the offset now may be another buffer.
+        const auto now = file.mmap(entry->first, 1);
+        if (now && entry->second.lock() == *now) {
+            ++entry;
+            continue;
+        }
+        extension_.unbind(name, entry->first);
+        entry = bound_.erase(entry);
+    }
+}
+
+}  // namespace daedalus::transport::cuse

@@ -1,0 +1,37 @@
+// What an open file asks of a CuseExtension: which memory can be mapped at which offset, and descriptors for the client.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+
+#include "daedalus/ioctl/node.h"
+#include "daedalus/transport/cuse.h"
+
+namespace daedalus::transport::cuse {
+
+/// One open file's dealings with the extension. Loop thread.
+class Extended {
+public:
+    explicit Extended(CuseExtension& extension) : extension_(extension) {}
+
+    /// False for a file that has to do without the extension. `tid` waits in an ioctl of the file.
+    [[nodiscard]] bool reaches(pid_t tid) { return fileOf(tid).has_value(); }
+    /// The call of thread `tid` is about to be answered without an error: QUERYBUF makes its planes mappable, freed buffers
+    /// stop to be, descriptors are given. 0, or the errno to answer instead.
+    [[nodiscard]] int answered(pid_t tid, uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer);
+
+private:
+    [[nodiscard]] std::optional<uint64_t> fileOf(pid_t tid);
+    [[nodiscard]] int bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload);
+    void unbindFreed(uint64_t name, ioctl::File& file);
+
+    CuseExtension& extension_;
+    std::optional<uint64_t> file_;
+    std::map<uint64_t, std::weak_ptr<memory::Memory>> bound_;  ///< by offset
+};
+
+}  // namespace daedalus::transport::cuse
