@@ -106,6 +106,7 @@ Server::~Server() {
     watch_ = {};
     shared_.ending = true;
     files_.clear();
+    if (channel_) log::info("{}: removed after {} round trips from the kernel", shared_.nodePath, roundTrips_);
 }
 
 void Server::readable() {
