@@ -179,14 +179,16 @@ TEST_CASE("rounds of sudden deaths leave nothing stuck and nothing behind") {
     const pid_t pid = daemon.process().pid();
     CHECK(eventually(kPatience, [&] { return openFds(pid) == fdsBefore; }));
     CHECK(eventually(kPatience, [&] { return kilobytesOf("Shmem") < sharedBefore + 1024; }));
-    const size_t residentBefore = residentBytes(pid);
-    for (int round = 0; round < 50; ++round) {
+    // The first clients of a daemon warm its memory up.
+    size_t warm = 0;
+    for (int round = 0; round < 80; ++round) {
+        if (round == 30) warm = residentBytes(pid);
         const uint32_t framesBefore = frames;
         auto client = startClient(frames);
         REQUIRE(eventually(kPatience, [&] { return frames > framesBefore; }));
         client.end();
     }
-    CHECK(residentBytes(pid) < residentBefore + (4 << 20));
+    CHECK(residentBytes(pid) < warm + (2 << 20));
     daemon.process().kill(SIGTERM);
     CHECK(daemon.process().wait(kPatience) == 0);
     CHECK(::access(kNodePath, F_OK) != 0);
