@@ -35,8 +35,10 @@ public:
 };
 
 struct CuseOptions {
-    std::string nodePath;                ///< "/dev/videoN"
-    CuseExtension* extension = nullptr;  ///< null: mmap answers ENODEV, EXPBUF ENOTTY. Must outlive the node.
+    std::string nodePath;  ///< "/dev/videoN"
+    /// Must outlive the node. Null: the kernel module daedalus-shim, if it is loaded or while it is; files that were opened
+    /// without it answer ENODEV to mmap and ENOTTY to EXPBUF.
+    CuseExtension* extension = nullptr;
 };
 
 /// A character device, alive as long as this object. Its destruction answers all waiting calls with ENODEV and removes the

@@ -70,7 +70,7 @@ void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, s
     if (!ioctl::Node::takes(cmd)) {
         const auto own = extended_ ? shared_.extension->ownCall(pending->tid, cmd, pending->address) : std::nullopt;
         if (own) {
-            ::fuse_reply_err(pending->request, *own);
+            ::fuse_reply_ioctl(pending->request, -*own, nullptr, 0);
             return;
         }
         payload = fail(ENOTTY);
@@ -141,8 +141,8 @@ void OpenFile::answered(const PendingRef& pending, ioctl::Answer&& answer) {
     if (answer.error == EFAULT && pending->gatherError != 0) answer.error = pending->gatherError;
     if (answer.error == EBADF && shared_.ending) answer.error = ENODEV;
     if (answer.error == 0 && extended_) answer.error = extended_->answered(pending->tid, pending->cmd, *file_, answer);
-    if (answer.error == 0 && !extended_ && (pending->cmd == VIDIOC_REQBUFS || pending->cmd == VIDIOC_CREATE_BUFS))
-        adviseOnMmap(answer.payload);
+    const bool allocates = pending->cmd == VIDIOC_REQBUFS || pending->cmd == VIDIOC_CREATE_BUFS;
+    if (answer.error == 0 && allocates && !(extended_ && extended_->reaches(pending->tid))) adviseOnMmap(answer.payload);
     if (answer.error == 0 && pending->cmd == VIDIOC_DQBUF)
         if (auto given = userBuffers_.giveBack(pending->tid, answer.payload); !given) answer.error = given.error().value;
     reply(*pending, answer);

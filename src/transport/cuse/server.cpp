@@ -1,6 +1,7 @@
 #include "server.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -55,7 +56,9 @@ struct Server::Operations {
                       size_t inSize, size_t outSize) {
         OpenFile* const file = of(request).find(*info);
         if (!file) {
-            ::fuse_reply_err(request, EBADF);
+            const auto own = of(request).shim_.ownCall(::fuse_req_ctx(request)->pid, static_cast<uint32_t>(cmd),
+                                                       reinterpret_cast<uintptr_t>(argument));
+            ::fuse_reply_ioctl(request, -own.value_or(EBADF), nullptr, 0);
             return;
         }
         // libfuse's int would extend the top bit of the number.
@@ -84,22 +87,32 @@ struct Server::Operations {
     }
 };
 
-Server::Server(ioctl::Node& node, const CuseOptions& options)
-    : node_(node), shared_{.nodePath = options.nodePath, .extension = options.extension} {}
+Server::Server(EventLoop& loop, ioctl::Node& node, const CuseOptions& options)
+    : node_(node),
+      shim_(loop, options.nodePath),
+      shared_{.nodePath = options.nodePath, .extension = options.extension ? options.extension : &shim_} {}
 
 Result<std::unique_ptr<Server>> Server::start(EventLoop& loop, ioctl::Node& node, const CuseOptions& options) {
     const auto number = numberOf(options.nodePath);
     if (!number) return fail(number.error());
     const std::string name = options.nodePath.substr(kDevices.size());
     if (taken(name)) return fail(EEXIST);
-    std::unique_ptr<Server> server(new Server(node, options));
+    std::unique_ptr<Server> server(new Server(loop, node, options));
     auto channel = Channel::open(name, *number, Operations::table(), server.get());
     if (!channel) return fail(channel.error());
     server->channel_ = std::move(*channel);
     auto watch = loop.watch(server->channel_->fd(), EventLoop::Readable, [self = server.get()](uint32_t) { self->readable(); });
     if (!watch) return fail(watch.error());
     server->watch_ = std::move(*watch);
+    // Before anybody is told that the device is there: who opens it earlier is served without.
+    if (!options.extension) server->shim_.begin();
+    server->shim_.finish([&](std::chrono::milliseconds atMost) { server->serveFor(atMost); });
     return server;
+}
+
+void Server::serveFor(std::chrono::milliseconds atMost) {
+    pollfd waiting{channel_->fd(), POLLIN, 0};
+    if (::poll(&waiting, 1, static_cast<int>(atMost.count())) > 0) readable();
 }
 
 Server::~Server() {
@@ -125,12 +138,20 @@ OpenFile* Server::find(const fuse_file_info& info) const {
 }
 
 void Server::open(fuse_req_t request, fuse_file_info& info) {
-    std::string client = describeClient(::fuse_req_ctx(request)->pid);
+    const pid_t tid = ::fuse_req_ctx(request)->pid;
+    if (shim_.isOwn(tid)) {
+        info.fh = 0;
+        ::fuse_reply_open(request, &info);
+        return;
+    }
+    std::string client = describeClient(tid);
     auto file = node_.open(client);
     if (!file) {
         ::fuse_reply_err(request, file.error().value);
         return;
     }
+    // The module may have been loaded by now. This client is too early for it, the next is not.
+    if (shared_.extension == &shim_) shim_.begin();
     info.fh = ++lastFile_;
     files_.emplace(info.fh,
                    std::make_unique<OpenFile>(shared_, std::move(*file), std::move(client), (info.flags & O_NONBLOCK) != 0));

@@ -1,6 +1,7 @@
 // One CUSE device and its open files.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "daedalus/ioctl/node.h"
 #include "daedalus/transport/cuse.h"
 #include "open_file.h"
+#include "shim.h"
 
 namespace daedalus::transport::cuse {
 
@@ -32,12 +34,15 @@ private:
     /// libfuse's callbacks; each finds the server in the request.
     struct Operations;
 
-    Server(ioctl::Node& node, const CuseOptions& options);
+    Server(EventLoop& loop, ioctl::Node& node, const CuseOptions& options);
     void readable();
+    /// Answers requests, if there are some before the time is over.
+    void serveFor(std::chrono::milliseconds atMost);
     void open(fuse_req_t request, fuse_file_info& info);
     [[nodiscard]] OpenFile* find(const fuse_file_info& info) const;
 
     ioctl::Node& node_;
+    Shim shim_;  ///< ends after the channel
     Surroundings shared_;
     uint64_t lastFile_ = 0;
     uint64_t roundTrips_ = 0;

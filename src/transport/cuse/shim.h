@@ -1,0 +1,68 @@
+// The kernel module daedalus-shim (subprojects/daedalus-shim), as one device uses it: what CUSE lacks, where the module is
+// there.
+#pragma once
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "daedalus/base/event_loop.h"
+#include "daedalus/base/result.h"
+#include "daedalus/base/unique_fd.h"
+#include "daedalus/transport/cuse.h"
+
+namespace daedalus::transport::cuse {
+
+/// Attaches the device to the module, whenever that is loaded, and knows the files that were opened since. Loop thread.
+class Shim final : public CuseExtension {
+public:
+    /// `nodePath`: "/dev/videoN".
+    Shim(EventLoop& loop, std::string nodePath);
+    /// The device must have ended before: an attempt under way waits for its answers.
+    ~Shim() override;
+    Shim(const Shim&) = delete;
+    Shim& operator=(const Shim&) = delete;
+
+    /// Begins to attach, if the module is there and this was not done before. It takes a thread, since the module asks the
+    /// device while it attaches.
+    void begin();
+    /// Calls `serve` (which answers requests of the device, and waits no longer than it is told) until the attempt under way
+    /// has ended.
+    void finish(const std::function<void(std::chrono::milliseconds atMost)>& serve);
+    /// True if the thread is that of begin(), which opens the device but is no client.
+    [[nodiscard]] bool isOwn(pid_t tid) const { return tid > 0 && tid == attacher_; }
+
+    /// Errors of these are those of the module's commands (proto/daedalus_shim.h).
+    Result<uint64_t> fileOf(pid_t tid) override;
+    Result<> bind(uint64_t file, uint64_t offset, int memfd) override;
+    void unbind(uint64_t file, uint64_t offset) override;
+    /// A memfd becomes a dma-buf.
+    Result<> give(uint64_t file, pid_t tid, const ioctl::PassedFd& passed) override;
+    /// The module's question (DAEDALUS_SHIM_HELLO) comes from the thread of begin() only.
+    std::optional<int> ownCall(pid_t tid, uint32_t cmd, uint64_t argument) override;
+
+private:
+    enum class State : uint8_t { Idle, Attaching, Attached, Refused };
+
+    void attach();
+    void ended();
+    void refuse(const std::string& thing, int error, const char* advice);
+
+    EventLoop& loop_;
+    const std::string nodePath_;
+    State state_ = State::Idle;
+    UniqueFd control_;
+    std::thread thread_;
+    std::atomic<pid_t> attacher_ = 0;  ///< while it is at it
+    std::atomic<int> result_ = -1;     ///< of the thread: 0 or an errno; -1 until it ends
+    std::shared_ptr<char> alive_ = std::make_shared<char>();
+};
+
+}  // namespace daedalus::transport::cuse
