@@ -95,8 +95,9 @@ Finding clientMemory() {
 }
 
 Finding shim() {
-    return deviceFile("kernel shim", "/dev/daedalus-shim", "not used yet: this version does not know it",
-                      "not used yet: this version does not know it", "not available yet: nothing to do");
+    return deviceFile("kernel shim", "/dev/daedalus-shim", "CUSE nodes have mmap and EXPBUF",
+                      "CUSE nodes have mmap and EXPBUF only if the daemon may open it: be root, or give it by a udev rule",
+                      "CUSE nodes have no mmap and EXPBUF; build and load the module of subprojects/daedalus-shim");
 }
 
 Finding udmabuf() {
