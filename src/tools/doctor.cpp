@@ -76,7 +76,7 @@ Finding deviceFile(const char* thing, const char* path, const char* ifOpen, cons
 }
 
 Finding cuse() {
-    return deviceFile("CUSE", "/dev/cuse", "`daedalus serve --cuse` gives every program a /dev/videoN (without mmap)",
+    return deviceFile("CUSE", "/dev/cuse", "`daedalus serve --cuse` gives every program a /dev/videoN",
                       "be root for `daedalus serve --cuse`, or start daedalus.service",
                       "`modprobe cuse` as root, for `daedalus serve --cuse`");
 }
