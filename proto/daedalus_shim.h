@@ -23,6 +23,8 @@
 /* One open file of the node has at most so many bindings. */
 #define DAEDALUS_SHIM_MAX_BINDINGS 1024
 
+/* NOLINTBEGIN(readability-identifier-naming): named as the kernel names what it shares. */
+
 /* Attaches the node of which `node_fd` is an open file: it has mmap for whoever opens it from now on, until DETACH. */
 struct daedalus_shim_attach {
     __s32 node_fd;
@@ -64,6 +66,8 @@ struct daedalus_shim_give {
     __u32 flags;      /* DAEDALUS_SHIM_GIVE_* */
     __u32 reserved;
 };
+
+/* NOLINTEND(readability-identifier-naming) */
 
 static_assert(sizeof(struct daedalus_shim_attach) == 8, "the same for 32 and 64 bit");
 static_assert(sizeof(struct daedalus_shim_confirm) == 16, "the same for 32 and 64 bit");
