@@ -132,10 +132,8 @@ void run(World& world, Input& input) {
     }
     world.stage.awaitEnd();
     // The server may still read an open that its client sent before it left.
-    constexpr int kPatienceTurns = 1000;
-    for (int i = 0; world.server->sessions() > 0 && i < kPatienceTurns; ++i) world.stage.turn();
+    require(world.stage.await([&] { return world.server->sessions() == 0; }), "the server keeps a session that is over");
     world.stage.awaitEnd();
-    require(world.server->sessions() == 0, "the server keeps a session that is over");
     if (world.inputs++ % 16 == 0) world.stage.checkFds();
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bounded_codec.h"
@@ -91,27 +92,28 @@ bool Stage::ended() {
     return all;
 }
 
-void Stage::awaitEnd() {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (!ended()) {
-        require(std::chrono::steady_clock::now() < deadline, "a closed session never ends");
+bool Stage::await(const std::function<bool()>& condition) {
+    const auto began = std::chrono::steady_clock::now();
+    while (!condition()) {
+        const auto waited = std::chrono::steady_clock::now() - began;
+        if (waited > std::chrono::seconds(10)) return false;
         settle(1);
+        if (waited > std::chrono::milliseconds(5)) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
+    return true;
+}
+
+void Stage::awaitEnd() {
+    require(await([this] { return ended(); }), "a closed session never ends");
     // The handles of watches that are over are closed in the next turn.
     turn(2);
 }
 
 void Stage::checkFds() {
-    auto now = openFiles();
-    if (fds_ == 0) fds_ = now.size();
+    if (fds_ == 0) fds_ = openFiles().size();
     // A server reads all that a client has sent before it sees that the client is gone.
-    constexpr int kPatienceTurns = 1000;
-    for (int i = 0; now.size() > fds_ && i < kPatienceTurns; ++i) {
-        turn();
-        now = openFiles();
-    }
-    if (now.size() <= fds_) return;
-    for (const auto& file : now) std::fprintf(stderr, "open: %s\n", file.c_str());
+    if (await([this] { return openFiles().size() <= fds_; })) return;
+    for (const auto& file : openFiles()) std::fprintf(stderr, "open: %s\n", file.c_str());
     require(false, "descriptors leak");
 }
 

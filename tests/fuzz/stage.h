@@ -35,6 +35,9 @@ public:
     void turn(unsigned times = 1);
     /// Lets the worker do `steps` steps of each session that has work, and the loop what comes of them.
     void settle(unsigned steps);
+    /// Turns the loop until `condition` holds; false if it does not for long. The kernel may tell of a socket's end a while
+    /// after it.
+    [[nodiscard]] bool await(const std::function<bool()>& condition);
     /// Waits until no session and no retired strand is left: a finding if that never happens.
     void awaitEnd();
     /// A finding if more descriptors are open than after the first call. Call it when all that an input made is gone.
