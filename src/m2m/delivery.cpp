@@ -33,9 +33,12 @@ bool DecodeStrand::deliver() {
         if (outputs_.empty()) return false;
         auto buffer = std::move(outputs_.front());
         outputs_.pop_front();
-        if (emptyLast_ == EmptyLast::Drain) postDrained();
-        emptyLast_ = EmptyLast::None;
-        buffer.done({.error = false, .last = true, .bytesUsed = {}, .metadata = {}});
+        const queue::Outcome empty{.error = false, .last = true, .bytesUsed = {}, .metadata = {}};
+        if (std::exchange(emptyLast_, EmptyLast::None) == EmptyLast::Drain) {
+            give(std::move(buffer), empty);
+        } else {
+            buffer.done(empty);
+        }
         return true;
     }
     if (ready_.empty() || (looksAhead() && ready_.size() < 2)) return false;
@@ -51,26 +54,30 @@ bool DecodeStrand::deliver() {
     auto buffer = std::move(outputs_.front());
     outputs_.pop_front();
     const bool last = drain_ == DrainPhase::Ended && ready_.empty();
-    if (last) postDrained();
     if (const auto* picture = std::get_if<std::unique_ptr<codec::Frame>>(&item)) {
         fill(**picture, std::move(buffer), last);
     } else {
-        const queue::Outcome damaged{
-            .error = true, .last = last, .bytesUsed = {}, .metadata = metadataOf(std::get<codec::Damaged>(item).tag)};
-        if (heldInput_) {
-            queue::ActiveBuffer::doneTogether(std::move(buffer), damaged, *std::exchange(heldInput_, std::nullopt), {});
-        } else {
-            buffer.done(damaged);
-        }
+        const auto& damaged = std::get<codec::Damaged>(item);
+        give(std::move(buffer), {.error = true, .last = last, .bytesUsed = {}, .metadata = metadataOf(damaged.tag)});
     }
     if (setup_->provisional) given_.push_back(std::move(item));
     if (drain_ == DrainPhase::Abandoned && ready_.empty() && !mayReceive_) endDrain();
     return true;
 }
 
-void DecodeStrand::postDrained() {
+void DecodeStrand::give(queue::ActiveBuffer buffer, const queue::Outcome& outcome) {
+    auto input = std::exchange(heldInput_, std::nullopt);
+    if (!outcome.last) {
+        if (!input) return buffer.done(outcome);
+        return queue::ActiveBuffer::doneTogether(std::move(buffer), outcome, *std::move(input), {});
+    }
+    if (input) input->done({});
     drain_ = DrainPhase::Stopped;
-    post([id = drainId_](Listener& listener) { listener.drained(id); });
+    // A client that hears of the end first may not look for the frame, and one that has LAST looks for the event.
+    post([id = drainId_, last = std::make_shared<queue::ActiveBuffer>(std::move(buffer)), outcome](Listener& listener) {
+        listener.drained(id);
+        last->done(outcome);
+    });
 }
 
 void DecodeStrand::fill(const codec::Frame& frame, queue::ActiveBuffer buffer, bool last) {
@@ -89,7 +96,7 @@ void DecodeStrand::fill(const codec::Frame& frame, queue::ActiveBuffer buffer, b
     }
     if (spdlog::should_log(spdlog::level::debug)) logFrame(frame, std::chrono::steady_clock::now() - began);
     decodeTime_ = {};
-    buffer.done(outcome);
+    give(std::move(buffer), outcome);
 }
 
 Result<> DecodeStrand::convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome) {

@@ -167,6 +167,9 @@ int correctEvents(int set, epoll_event* events, int count) {
                 // The second descriptor may have found no room in this wait: an event that is there is told with the buffer
                 // that it belongs to.
                 if (priorityIsSet(entry)) event.events |= EPOLLPRI;
+                const auto all = static_cast<short>(event.events & kPollBits);
+                event.events |= static_cast<uint16_t>(
+                    withItsBuffer(entry.fd, session, all, static_cast<short>(entry.wanted.events & kPollBits)));
                 if (event.events == 0) continue;
             }
             int same = 0;

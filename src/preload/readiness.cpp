@@ -126,6 +126,14 @@ short labelled(int fd, uint64_t session, short got, short wanted) {
     return static_cast<short>((got & ~(kIn | kOut)) | (static_cast<int>(mask) & (wanted | POLLERR) & ~POLLPRI));
 }
 
+short withItsBuffer(int fd, uint64_t session, short got, short wanted) {
+    if ((got & POLLPRI) == 0 || (got & kIn) != 0 || (wanted & kIn) == 0) return got;
+    const KeepErrno keep;
+    uint32_t mask = 0;
+    if (!readinessOf(fd, session, mask)) return got;
+    return static_cast<short>(got | (static_cast<int>(mask) & wanted & kIn));
+}
+
 int pollFiles(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, bool label) {
     const Entries entries(2 * count);
     if (entries.get() == nullptr) return errno = ENOMEM, -1;
@@ -139,8 +147,9 @@ int pollFiles(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t
         int ready = 0;
         for (nfds_t i = 0; i < count; ++i) {
             uint64_t session = 0;
-            if (label && (fds[i].revents & (kIn | kOut | POLLHUP)) != 0 && isOurFile(fds[i].fd, session)) {
-                fds[i].revents = labelled(fds[i].fd, session, fds[i].revents, fds[i].events);
+            if ((fds[i].revents & (kIn | kOut | POLLHUP | POLLPRI)) != 0 && isOurFile(fds[i].fd, session)) {
+                if (label) fds[i].revents = labelled(fds[i].fd, session, fds[i].revents, fds[i].events);
+                fds[i].revents = withItsBuffer(fds[i].fd, session, fds[i].revents, fds[i].events);
             }
             if (fds[i].revents != 0) ++ready;
         }

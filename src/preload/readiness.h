@@ -30,5 +30,8 @@ int pollFiles(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t
 
 /// Corrects what a native wait said of a file of ours. `got` and `wanted` are poll masks; what is returned may be 0.
 short labelled(int fd, uint64_t session, short got, short wanted);
+/// Adds POLLIN to a POLLPRI that came first: an event and its buffer are two descriptors here, but one step of the daemon, and
+/// FFmpeg gives up at an EOS event without a frame.
+short withItsBuffer(int fd, uint64_t session, short got, short wanted);
 
 }  // namespace daedalus::preload

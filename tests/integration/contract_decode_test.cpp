@@ -408,6 +408,31 @@ TEST_CASE_METHOD(Decoding, "S21: poll tells of each queue, of events, and of not
     CHECK_FALSE(client.file().poll(POLLIN | POLLPRI, 0) & POLLIN);
 }
 
+TEST_CASE_METHOD(Decoding, "S14 S21: who is woken by the end finds the last buffer, and who finds that finds the event") {
+    for (uint32_t round = 0; round < 200; ++round) {
+        INFO(round);
+        REQUIRE(client.feed(0, "frame 0\n") == 0);
+        REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+        // With and without a frame that is on its way when STOP arrives.
+        bool told = false;
+        for (bool last = false; !last;) {
+            const short events = client.file().poll(POLLIN | POLLPRI, kPatienceMs);
+            REQUIRE(events & POLLIN);
+            const auto taken = client.take(kCapture);
+            REQUIRE(taken.error == 0);
+            last = (taken.buffer.flags & V4L2_BUF_FLAG_LAST) != 0;
+            told = told || client.event(0);
+            if (last) {
+                REQUIRE(told);
+                REQUIRE(client.take(kCapture).error == EPIPE);
+                REQUIRE(client.command(V4L2_DEC_CMD_START) == 0);
+            }
+            REQUIRE(client.queue(taken.buffer.index) == 0);
+        }
+        REQUIRE(client.await(kOutput).error == 0);
+    }
+}
+
 TEST_CASE("S21: POLLERR where nothing streams") {
     TestNode node;
     V4l2Client client(node);

@@ -58,7 +58,7 @@ public:
         virtual ~Listener() = default;
         /// The stream has this format; no frame of it is delivered before setUp().
         virtual void streamFound(const codec::StreamFormat& format) = 0;
-        /// The drain of that number is over; the buffer with LAST follows.
+        /// The drain of that number is over; the buffer with LAST follows at once.
         virtual void drained(uint64_t drainId) = 0;
         /// Decoding cannot go on until flush(). `flushes` counts the flush() calls that the strand had seen.
         virtual void failed(Errno error, uint64_t flushes) = 0;
@@ -160,7 +160,8 @@ private:
     void logFrame(const codec::Frame& frame, std::chrono::nanoseconds convertTime);
     [[nodiscard]] queue::Metadata metadataOf(uint64_t tag) const;
     void takeGivenBack();
-    void postDrained();
+    /// Returns a CAPTURE buffer, and what belongs to it in the same step of the loop thread.
+    void give(queue::ActiveBuffer buffer, const queue::Outcome& outcome);
     void fail(Errno error, const std::string& reason);
     void post(std::function<void(Listener&)> call);
 

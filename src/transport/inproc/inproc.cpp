@@ -36,7 +36,7 @@ class LoopFile final : public InprocFile {
 public:
     LoopFile(EventLoop& loop, std::unique_ptr<ioctl::File> file, bool nonblocking)
         : nonblocking_(nonblocking), loop_(loop), file_(std::move(file)) {
-        file_->onReadiness([this] { wakePollers(); });
+        file_->onReadiness([this] { wakeSoon(); });
     }
     ~LoopFile() override {
         onLoop([this] { file_.reset(); });
@@ -70,6 +70,8 @@ private:
         });
         future.wait();
     }
+    /// As in the kernel, who is woken looks for itself: what one step of the loop changes is seen together.
+    void wakeSoon();
     void wakePollers();
     [[nodiscard]] static bool installFds(ioctl::Answer& answer);
 
@@ -78,6 +80,7 @@ private:
     std::unique_ptr<ioctl::File> file_;
     std::set<ioctl::File::Ticket> waiting_;
     std::list<Poller> pollers_;
+    std::shared_ptr<bool> wakeUnderWay_ = std::make_shared<bool>(false);  ///< outlives us in the posts
 };
 
 int LoopFile::ioctl(unsigned long cmd, void* argument) {
@@ -133,6 +136,16 @@ void* LoopFile::mmap(size_t length, int protection, uint64_t offset) {
         return MAP_FAILED;
     }
     return ::mmap(nullptr, length, protection, MAP_SHARED, (*memory)->fd(), 0);
+}
+
+void LoopFile::wakeSoon() {
+    if (pollers_.empty() || std::exchange(*wakeUnderWay_, true)) return;
+    loop_.post([this, alive = std::weak_ptr(wakeUnderWay_)] {
+        const auto underWay = alive.lock();
+        if (!underWay) return;
+        *underWay = false;
+        wakePollers();
+    });
 }
 
 void LoopFile::wakePollers() {
