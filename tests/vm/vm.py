@@ -73,7 +73,7 @@ def command_line(qemu, options, unpacked, exchange):
     return [
         # However vm.py ends, the VM does not stay behind.
         "setpriv", "--pdeathsig", "KILL", "--",
-        # No AVX: QEMU 7.2 emulates it so that libdav1d crashes now and then.
+        # No AVX: with it libdav1d crashes now and then, in QEMU 7.2 at least.
         qemu, "-M", "pc", "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,avx=off,avx2=off",
         "-smp", "1", "-m", str(options.memory),
         "-nodefaults", "-display", "none", "-no-reboot",
