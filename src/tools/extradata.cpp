@@ -23,10 +23,24 @@ Bytes streamable(v4l2::Codec codec, Bytes extradata) {
         case v4l2::Codec::H264:
         case v4l2::Codec::Hevc:
         case v4l2::Codec::Mpeg2:
+        case v4l2::Codec::Mpeg1:
+        case v4l2::Codec::Mpeg4:
+        case v4l2::Codec::Xvid:
             if (starts(extradata, {0, 0, 1}) || starts(extradata, {0, 0, 0, 1})) return extradata;
             return {};
+        case v4l2::Codec::Vc1G: {
+            // ASF has a byte of its own in front.
+            constexpr std::byte kCode[] = {std::byte{0}, std::byte{0}, std::byte{1}};
+            const auto found = std::ranges::search(extradata, kCode);
+            return {found.begin(), extradata.end()};
+        }
+        case v4l2::Codec::Vc1L:
+            return extradata;
         case v4l2::Codec::Vp8:
         case v4l2::Codec::Vp9:
+        case v4l2::Codec::H263:
+        case v4l2::Codec::Flv1:
+        case v4l2::Codec::Mjpeg:
             return {};
     }
     return {};

@@ -52,6 +52,7 @@ public:
     BoundedFactory(std::unique_ptr<codec::Factory> inner, bool fake) : inner_(std::move(inner)), fake_(fake) {}
 
     bool supports(v4l2::Codec codec) const override { return inner_->supports(codec); }
+    const char* decoderName(v4l2::Codec codec) const override { return inner_->decoderName(codec); }
     Result<std::unique_ptr<codec::Decoder>> open(v4l2::Codec codec, const codec::DecoderOptions& options) override {
         auto decoder = inner_->open(codec, options);
         if (!decoder) return decoder;

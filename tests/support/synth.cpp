@@ -46,6 +46,21 @@ AVCodecID idOf(v4l2::Codec codec) {
             return AV_CODEC_ID_AV1;
         case v4l2::Codec::Mpeg2:
             return AV_CODEC_ID_MPEG2VIDEO;
+        case v4l2::Codec::Mpeg1:
+            return AV_CODEC_ID_MPEG1VIDEO;
+        case v4l2::Codec::Mpeg4:
+        case v4l2::Codec::Xvid:
+            return AV_CODEC_ID_MPEG4;
+        case v4l2::Codec::H263:
+            return AV_CODEC_ID_H263;
+        case v4l2::Codec::Flv1:
+            return AV_CODEC_ID_FLV1;
+        case v4l2::Codec::Mjpeg:
+            return AV_CODEC_ID_MJPEG;
+        case v4l2::Codec::Vc1G:
+            return AV_CODEC_ID_VC1;
+        case v4l2::Codec::Vc1L:
+            return AV_CODEC_ID_WMV3;
     }
     return AV_CODEC_ID_NONE;
 }
@@ -66,12 +81,38 @@ const AVCodec* encoderOf(v4l2::Codec codec) {
         }
         case v4l2::Codec::Mpeg2:
             return avcodec_find_encoder_by_name("mpeg2video");
+        case v4l2::Codec::Mpeg1:
+            return avcodec_find_encoder_by_name("mpeg1video");
+        case v4l2::Codec::Mpeg4:
+        case v4l2::Codec::Xvid:
+            return avcodec_find_encoder_by_name("mpeg4");
+        case v4l2::Codec::H263:
+            return avcodec_find_encoder_by_name("h263p");
+        case v4l2::Codec::Flv1:
+            return avcodec_find_encoder_by_name("flv");
+        case v4l2::Codec::Mjpeg:
+            return avcodec_find_encoder_by_name("mjpeg");
+        case v4l2::Codec::Vc1G:
+        case v4l2::Codec::Vc1L:
+            return nullptr;
     }
     return nullptr;
 }
 
-AVPixelFormat pixelFormat(const SynthOptions& options) {
+AVPixelFormat pixelFormat(v4l2::Codec codec, const SynthOptions& options) {
     const bool deep = options.bitDepth > 8;
+    if (codec == v4l2::Codec::Mjpeg && !deep) {
+        switch (options.chroma) {
+            case v4l2::Chroma::Yuv422:
+                return AV_PIX_FMT_YUVJ422P;
+            case v4l2::Chroma::Yuv444:
+                return AV_PIX_FMT_YUVJ444P;
+            case v4l2::Chroma::Yuv420:
+                return AV_PIX_FMT_YUVJ420P;
+            default:
+                return AV_PIX_FMT_NONE;
+        }
+    }
     switch (options.chroma) {
         case v4l2::Chroma::Mono:
             return deep ? AV_PIX_FMT_GRAY10 : AV_PIX_FMT_GRAY8;
@@ -126,6 +167,33 @@ void setUp(AVCodecContext* context, v4l2::Codec codec, const SynthOptions& optio
             context->max_b_frames = static_cast<int>(options.bframes);
             context->slices = static_cast<int>(options.slices);
             if (options.interlaced) context->flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME;
+            break;
+        case v4l2::Codec::Mpeg1:
+            context->bit_rate = 1'000'000;
+            context->max_b_frames = static_cast<int>(options.bframes);
+            context->slices = static_cast<int>(options.slices);
+            break;
+        case v4l2::Codec::Mpeg4:
+            context->bit_rate = 600'000;
+            context->max_b_frames = static_cast<int>(options.bframes);
+            if (options.interlaced) context->flags |= AV_CODEC_FLAG_INTERLACED_DCT | AV_CODEC_FLAG_INTERLACED_ME;
+            break;
+        case v4l2::Codec::Xvid:
+            // Without the encoder's name in the stream, the format's name decides how it is decoded.
+            context->bit_rate = 600'000;
+            context->max_b_frames = static_cast<int>(options.bframes);
+            context->flags |= AV_CODEC_FLAG_BITEXACT;
+            break;
+        case v4l2::Codec::H263:
+        case v4l2::Codec::Flv1:
+            context->bit_rate = 600'000;
+            break;
+        case v4l2::Codec::Mjpeg:
+            context->bit_rate = 4'000'000;
+            context->color_range = AVCOL_RANGE_JPEG;
+            break;
+        case v4l2::Codec::Vc1G:
+        case v4l2::Codec::Vc1L:
             break;
     }
 }
@@ -194,6 +262,7 @@ void decode(v4l2::Codec codec, std::span<const AccessUnit> units, const std::fun
     context->thread_count = 1;
     // Without this FFmpeg drops left crops that would misalign its lines.
     context->flags |= AV_CODEC_FLAG_UNALIGNED;
+    if (codec == v4l2::Codec::Xvid) context->codec_tag = MKTAG('X', 'V', 'I', 'D');
     if (avcodec_open2(context.get(), decoder, nullptr) < 0) return;
     const auto receiveAll = [&] {
         while (avcodec_receive_frame(context.get(), frame.get()) >= 0) take(frame.get());
@@ -245,7 +314,7 @@ std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t hei
     const Owned<AVCodecContext> context(avcodec_alloc_context3(encoder));
     context->width = static_cast<int>(width);
     context->height = static_cast<int>(height);
-    context->pix_fmt = pixelFormat(options);
+    context->pix_fmt = pixelFormat(codec, options);
     context->time_base = {1, 25};
     context->framerate = {25, 1};
     setUp(context.get(), codec, options);

@@ -12,7 +12,8 @@
 
 namespace daedalus::test {
 
-/// One encoded picture (VP8, VP9: a frame or superframe; AV1: a temporal unit; else Annex B or an MPEG-2 picture with headers).
+/// One encoded picture (VP8, VP9: a frame or superframe; AV1: a temporal unit; H.264, HEVC: Annex B; else a picture with its
+/// headers).
 struct AccessUnit {
     std::vector<std::byte> bytes;
     bool key = false;
@@ -27,12 +28,12 @@ struct SynthCrop {
 };
 
 struct SynthOptions {
-    unsigned bframes = 0;  ///< consecutive B pictures; ignored by VP8, VP9 and AV1
+    unsigned bframes = 0;  ///< consecutive B pictures; ignored by codecs without them, and by VP8, VP9 and AV1
     unsigned gop = 12;     ///< pictures from one key frame to the next
-    unsigned slices = 1;   ///< H.264 and MPEG-2
+    unsigned slices = 1;   ///< H.264, MPEG-1 and MPEG-2
     uint8_t bitDepth = 8;  ///< 8 or 10; 10 for H.264, HEVC, VP9 and AV1
     v4l2::Chroma chroma = v4l2::Chroma::Yuv420;
-    bool interlaced = false;  ///< H.264 (MBAFF) and MPEG-2
+    bool interlaced = false;  ///< H.264 (MBAFF), MPEG-2 and MPEG-4
     SynthCrop crop;
     uint32_t seed = 1;  ///< another seed, another picture content
 };
@@ -51,7 +52,8 @@ struct SynthStream {
     [[nodiscard]] std::vector<std::byte> bytes() const;
 };
 
-/// Encodes `frames` moving pictures of `width` x `height` before cropping. Nothing if this libavcodec has no encoder for that.
+/// Encodes `frames` moving pictures of `width` x `height` before cropping (H.263: multiples of 4). Nothing if this libavcodec
+/// has no encoder for that.
 [[nodiscard]] std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t height, unsigned frames,
                                                const SynthOptions& options = {});
 

@@ -10,7 +10,8 @@ using namespace daedalus::test;
 
 namespace {
 
-constexpr v4l2::Codec kCodecs[] = {v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Mpeg2};
+constexpr v4l2::Codec kCodecs[] = {v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Mpeg2, v4l2::Codec::Mpeg1,
+                                   v4l2::Codec::Mpeg4};
 using Buffers = std::vector<std::vector<std::byte>>;
 
 std::unique_ptr<codec::Decoder> openDecoder(v4l2::Codec codec) {
@@ -43,21 +44,6 @@ Buffers cutAt(const std::vector<std::byte>& bytes, const std::vector<size_t>& pl
     buffers.emplace_back(bytes.begin() + static_cast<ptrdiff_t>(begin), bytes.end());
     return buffers;
 }
-
-class BitWriter {
-public:
-    void bits(uint32_t value, unsigned count) {
-        while (count-- > 0) bits_.push_back(value >> count & 1U);
-    }
-    [[nodiscard]] std::vector<uint8_t> bytes() const {
-        std::vector<uint8_t> all((bits_.size() + 7) / 8);
-        for (size_t i = 0; i < bits_.size(); ++i) all[i / 8] |= static_cast<uint8_t>(bits_[i] << (7 - i % 8));
-        return all;
-    }
-
-private:
-    std::vector<bool> bits_;
-};
 
 /// The SPS of a High profile stream from libx264 without its VUI, so that it says nothing of reordering.
 std::vector<std::byte> withoutVui(const std::vector<std::byte>& unit) {
@@ -229,4 +215,23 @@ TEST_CASE("H.264 without a word on reordering loses no frame") {
         REQUIRE(decoder);
         CHECK(decodeAll(**decoder, buffers).md5s() == expected);
     }
+}
+
+TEST_CASE("MPEG-4 with a B picture behind its reference in one buffer, as DivX packs them") {
+    const auto stream = synth(v4l2::Codec::Mpeg4, 160, 96, 9, {.bframes = 1, .gop = 9});
+    if (!stream) return skipWithoutEncoder();
+    const auto plain = buffersOf(*stream);
+    REQUIRE(plain.size() == 9);
+    Buffers packed = {plain[0]};
+    for (size_t i = 1; i + 1 < plain.size(); i += 2) {
+        packed.push_back(plain[i]);
+        packed.back().insert(packed.back().end(), plain[i + 1].begin(), plain[i + 1].end());
+        // A picture that is not coded, of the same time, takes the place of the one that came too early.
+        packed.emplace_back(plain[i].begin(), plain[i].begin() + 6);
+        packed.back()[5] = (packed.back()[5] & std::byte{0xC0}) | std::byte{0x0F};
+    }
+    auto decoder = openDecoder(v4l2::Codec::Mpeg4);
+    const Output output = decodeAll(*decoder, packed);
+    CHECK(output.damaged.empty());
+    CHECK(output.md5s() == stream->frameMd5);
 }

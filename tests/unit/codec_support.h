@@ -16,6 +16,22 @@ namespace daedalus::test {
 /// For builds of libavcodec that cannot make the stream.
 inline void skipWithoutEncoder() { WARN("skipped: this libavcodec has no encoder for the stream"); }
 
+/// Writes headers bit by bit.
+class BitWriter {
+public:
+    void bits(uint32_t value, unsigned count) {
+        while (count-- > 0) bits_.push_back(value >> count & 1U);
+    }
+    [[nodiscard]] std::vector<uint8_t> bytes() const {
+        std::vector<uint8_t> all((bits_.size() + 7) / 8);
+        for (size_t i = 0; i < bits_.size(); ++i) all[i / 8] |= static_cast<uint8_t>(bits_[i] << (7 - i % 8));
+        return all;
+    }
+
+private:
+    std::vector<bool> bits_;
+};
+
 /// A CAPTURE buffer in memory of its own.
 struct CaptureMemory {
     CaptureMemory(const v4l2::RawFormat& format, uint32_t width, uint32_t height) {

@@ -104,6 +104,8 @@ public:
     virtual ~Factory() = default;
     /// True if this build decodes the codec.
     [[nodiscard]] virtual bool supports(v4l2::Codec codec) const = 0;
+    /// What decodes it, by its own name ("libdav1d"), or nullptr if nothing does.
+    [[nodiscard]] virtual const char* decoderName(v4l2::Codec codec) const = 0;
     /// EINVAL for a codec that is not supported, ENOMEM.
     [[nodiscard]] virtual Result<std::unique_ptr<Decoder>> open(v4l2::Codec codec, const DecoderOptions& options) = 0;
 };

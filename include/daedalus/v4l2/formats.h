@@ -12,18 +12,27 @@
 namespace daedalus::v4l2 {
 
 /// The bitstream formats that the codecs know by name.
-enum class Codec : uint8_t { H264, Hevc, Vp8, Vp9, Av1, Mpeg2 };
+/// Xvid is MPEG-4 by an encoder whose faults a decoder has to know of. Vc1G and Vc1L: Annex G (start codes) and L of SMPTE
+/// 421M.
+enum class Codec : uint8_t { H264, Hevc, Vp8, Vp9, Av1, Mpeg2, Mpeg1, Mpeg4, Xvid, H263, Flv1, Mjpeg, Vc1G, Vc1L };
 
 /// How chroma is sampled relative to luma. Other: what no raw format here can hold (RGB, 4:4:0, 4:1:0 …).
 enum class Chroma : uint8_t { Mono, Yuv420, Yuv422, Yuv444, Other };
 
-/// One coded format: what is queued to OUTPUT.
+/// What a decoder's frames are made of.
+struct Sampling {
+    Chroma chroma;
+    uint8_t bitDepth;  ///< significant bits per sample
+};
+
+/// One coded format: what is queued to OUTPUT. Two may share a codec.
 struct CodedFormat {
     uint32_t fourcc;
     Codec codec;
-    const char* name;         ///< as users write it: "h264"
-    const char* description;  ///< as ENUM_FMT gives it, as the kernel does
-    uint32_t flags;           ///< V4L2_FMT_FLAG_* of ENUM_FMT
+    const char* name;                     ///< as users write it: "h264"
+    const char* description;              ///< as ENUM_FMT gives it, as the kernel does
+    uint32_t flags;                       ///< V4L2_FMT_FLAG_* of ENUM_FMT
+    std::span<const Sampling> samplings;  ///< of its streams, as far as a raw format holds them
 };
 
 /// One raw format: what CAPTURE delivers.
@@ -69,6 +78,7 @@ inline constexpr uint32_t kDimensionStep = 2;
 [[nodiscard]] std::span<const RawFormat> rawFormats();
 /// The line of a fourcc, or nullptr.
 [[nodiscard]] const CodedFormat* findCoded(uint32_t fourcc);
+/// The first line of a codec.
 [[nodiscard]] const CodedFormat* findCoded(Codec codec);
 [[nodiscard]] const RawFormat* findRaw(uint32_t fourcc);
 /// True if frames of this chroma sampling and depth can be delivered in `format` without loss.

@@ -9,6 +9,10 @@
 #define V4L2_PIX_FMT_AV1 v4l2_fourcc('A', 'V', '0', '1')  // Linux 6.16
 #endif
 
+#ifndef V4L2_PIX_FMT_SPK
+#define V4L2_PIX_FMT_SPK v4l2_fourcc('S', 'P', 'K', '0')  // Linux 6.5
+#endif
+
 #ifndef V4L2_PIX_FMT_P012
 #define V4L2_PIX_FMT_P012 v4l2_fourcc('P', '0', '1', '2')  // Linux 6.3
 #endif

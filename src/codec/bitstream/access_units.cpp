@@ -3,6 +3,8 @@
 #include <cstring>
 #include <utility>
 
+#include "vc1.h"
+
 namespace daedalus::codec::bitstream {
 namespace {
 
@@ -38,9 +40,34 @@ std::unique_ptr<Syntax> makeSyntax(v4l2::Codec codec) {
         case v4l2::Codec::Hevc:
             return makeHevcSyntax();
         case v4l2::Codec::Mpeg2:
+        case v4l2::Codec::Mpeg1:
             return makeMpeg2Syntax();
+        case v4l2::Codec::Mpeg4:
+        case v4l2::Codec::Xvid:
+            return makeMpeg4Syntax();
+        case v4l2::Codec::Vc1G:
+            return makeVc1Syntax();
         default:
             return nullptr;
+    }
+}
+
+std::optional<StreamHeader> frameHeader(v4l2::Codec codec, Bytes frame) {
+    switch (codec) {
+        case v4l2::Codec::Vp8:
+            return vp8Header(frame);
+        case v4l2::Codec::Vp9:
+            return vp9Header(frame);
+        case v4l2::Codec::Av1:
+            return av1Header(frame);
+        case v4l2::Codec::H263:
+            return h263Header(frame);
+        case v4l2::Codec::Flv1:
+            return flv1Header(frame);
+        case v4l2::Codec::Mjpeg:
+            return jpegHeader(frame);
+        default:
+            return std::nullopt;
     }
 }
 
@@ -64,11 +91,20 @@ bool AccessUnits::push(std::vector<uint8_t> bytes, uint64_t tag) {
 }
 
 void AccessUnits::pushFrame(std::vector<uint8_t> bytes, uint64_t tag) {
-    auto header = codec_ == v4l2::Codec::Vp8   ? vp8Header(bytes)
-                  : codec_ == v4l2::Codec::Vp9 ? vp9Header(bytes)
-                                               : av1Header(bytes);
-    if (header) header_ = header;
+    if (codec_ == v4l2::Codec::Vc1L) {
+        pushVc1(bytes, tag);
+        return;
+    }
+    if (const auto header = frameHeader(codec_, bytes)) header_ = header;
     ready_.push_back({std::move(bytes), tag, header_});
+}
+
+void AccessUnits::pushVc1(Bytes bytes, uint64_t tag) {
+    if (auto header = takeVc1SequenceLayer(bytes)) header_ = std::move(header);
+    while (!bytes.empty()) {
+        const Bytes frame = takeVc1Frame(bytes);
+        ready_.push_back({std::vector<uint8_t>(frame.begin(), frame.end()), tag, header_});
+    }
 }
 
 void AccessUnits::pushStream(std::vector<uint8_t> bytes, uint64_t tag) {

@@ -46,6 +46,7 @@ private:
     };
 
     void pushFrame(std::vector<uint8_t> bytes, uint64_t tag);
+    void pushVc1(Bytes bytes, uint64_t tag);
     void pushStream(std::vector<uint8_t> bytes, uint64_t tag);
     void scan();
     void takeLast(size_t code);

@@ -11,4 +11,7 @@ enum class Range : uint8_t { Unknown, Limited, Full };
 /// ITU-T H.273 (and AVCOL_*) code points; 2 is "unspecified" and becomes V4L2's DEFAULT, as does what V4L2 cannot say.
 [[nodiscard]] v4l2::Colorimetry colorimetry(unsigned primaries, unsigned transfer, unsigned matrix, Range range);
 
+/// What JFIF says of every JPEG image: sRGB, BT.601's matrix, full range.
+[[nodiscard]] v4l2::Colorimetry jpegColorimetry();
+
 }  // namespace daedalus::codec::bitstream

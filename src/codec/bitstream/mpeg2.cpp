@@ -46,6 +46,7 @@ public:
 
 private:
     static constexpr unsigned kFrame = 3;
+    enum class Standard : uint8_t { Mpeg1, Mpeg2 };
 
     UnitKind slice() {
         if (!std::exchange(pictureBegun_, false)) return UnitKind::Picture;
@@ -70,7 +71,7 @@ private:
         header.reorderDepth = 1;
         header.format.minCaptureBuffers = minCaptureBuffers(header.reorderDepth);
         header.format.colorimetry = colorimetry(2, 2, 2, Range::Limited);
-        publish(in, header);
+        publish(in, header, Standard::Mpeg1);
     }
 
     void extension(BitReader& in) {
@@ -94,7 +95,7 @@ private:
             in.skip(12 + 1 + 8);
             header.reorderDepth = in.flag() ? 0 : 1;
             header.format.minCaptureBuffers = minCaptureBuffers(header.reorderDepth);
-            publish(in, header);
+            publish(in, header, Standard::Mpeg2);
         } else if (type == kSequenceDisplay) {
             in.skip(3);
             if (!in.flag()) return;
@@ -105,9 +106,23 @@ private:
         }
     }
 
-    void publish(const BitReader& in, StreamHeader header) {
+    void publish(const BitReader& in, StreamHeader header, Standard standard) {
         if (!in.ok() || !sizeAllowed(width_, height_)) return;
         setSize(header.format, width_, height_);
+        header.format.pixelAspectNum = 1;
+        header.format.pixelAspectDen = 1;
+        if (standard == Standard::Mpeg1) {
+            // The height of a pixel in units of 1/10000 of its width.
+            constexpr std::array<uint32_t, 15> kHeights = {10000, 10000, 6735,  7031,  7615,  8055,  8437, 8935,
+                                                           9157,  9815,  10255, 10695, 10950, 11575, 12015};
+            if (aspect_ < kHeights.size()) {
+                header.format.pixelAspectNum = kHeights[0];
+                header.format.pixelAspectDen = kHeights[aspect_];
+            }
+            if (aspect_ <= 1) header.format.pixelAspectNum = header.format.pixelAspectDen = 1;
+            header_ = header;
+            return;
+        }
         // Codes 2 to 4 give the shape of the picture, not of the pixel.
         constexpr std::array<std::array<uint32_t, 2>, 5> kShapes = {{{0, 0}, {0, 0}, {4, 3}, {16, 9}, {221, 100}}};
         if (aspect_ < kShapes.size() && kShapes[aspect_][0]) {

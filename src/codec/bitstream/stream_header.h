@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "bit_reader.h"
 #include "daedalus/codec/decoder.h"
@@ -13,7 +14,8 @@ namespace daedalus::codec::bitstream {
 /// The headers that are in force for an access unit.
 struct StreamHeader {
     StreamFormat format;
-    unsigned reorderDepth = 0;  ///< pictures that a decoder must hold back to give them in display order
+    unsigned reorderDepth = 0;     ///< pictures that a decoder must hold back to give them in display order
+    std::vector<uint8_t> setup{};  ///< VC-1: what libavcodec has to know before it is opened; another one needs another decoder
 };
 
 /// V4L2_CID_MIN_BUFFERS_FOR_CAPTURE. Frames are copied out, so that no buffer is held as a reference: the depth that the client
@@ -46,5 +48,11 @@ inline void setSize(StreamFormat& format, uint32_t width, uint32_t height) {
 [[nodiscard]] std::optional<StreamHeader> vp9Header(Bytes superframe);
 /// The sequence header (and the size of the first key frame) in an AV1 temporal unit.
 [[nodiscard]] std::optional<StreamHeader> av1Header(Bytes temporalUnit);
+/// The header of an H.263 picture, if it says its own size.
+[[nodiscard]] std::optional<StreamHeader> h263Header(Bytes frame);
+/// The header of a Sorenson Spark (FLV1) picture.
+[[nodiscard]] std::optional<StreamHeader> flv1Header(Bytes frame);
+/// The frame header of a JPEG image; nothing where only the decoder knows what it makes of its components.
+[[nodiscard]] std::optional<StreamHeader> jpegHeader(Bytes image);
 
 }  // namespace daedalus::codec::bitstream

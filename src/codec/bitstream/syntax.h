@@ -1,4 +1,4 @@
-// Codecs whose stream is a sequence of units behind start codes (H.264, HEVC, MPEG-2): what each unit means.
+// Codecs whose stream is a sequence of units behind start codes (H.264, HEVC, MPEG-1, -2 and -4, VC-1): what each unit means.
 #pragma once
 
 #include <memory>
@@ -35,6 +35,10 @@ public:
 
 [[nodiscard]] std::unique_ptr<Syntax> makeH264Syntax();
 [[nodiscard]] std::unique_ptr<Syntax> makeHevcSyntax();
+/// MPEG-1 and MPEG-2.
 [[nodiscard]] std::unique_ptr<Syntax> makeMpeg2Syntax();
+[[nodiscard]] std::unique_ptr<Syntax> makeMpeg4Syntax();
+/// VC-1 of Annex G, with its start codes.
+[[nodiscard]] std::unique_ptr<Syntax> makeVc1Syntax();
 
 }  // namespace daedalus::codec::bitstream

@@ -211,6 +211,7 @@ private:
 class FakeFactory final : public Factory {
 public:
     bool supports(v4l2::Codec) const override { return true; }
+    const char* decoderName(v4l2::Codec) const override { return "fake"; }
     Result<std::unique_ptr<Decoder>> open(v4l2::Codec, const DecoderOptions&) override {
         return std::make_unique<FakeDecoder>();
     }

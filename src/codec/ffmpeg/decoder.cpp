@@ -2,6 +2,7 @@
 
 extern "C" {
 #include <libavutil/error.h>
+#include <libavutil/mem.h>
 }
 
 #include <algorithm>
@@ -13,6 +14,7 @@ extern "C" {
 #include <vector>
 
 #include "../bitstream/access_units.h"
+#include "../bitstream/colorimetry.h"
 #include "frame.h"
 
 namespace daedalus::codec::ffmpeg {
@@ -131,24 +133,53 @@ private:
         if (unit->header) {
             if (const auto result = noteHeader(*unit->header); !result) return fail(result.error());
         }
+        if (needsSetup() && !setupKnown()) {
+            results_.push_back(Damaged{unit->tag, "no sequence header before it that libavcodec can use"});
+            return true;
+        }
         if (!context_) {
             if (const auto result = open(); !result) return fail(result.error());
+            if (!context_) {
+                results_.push_back(Damaged{unit->tag, "libavcodec refuses its sequence header"});
+                return true;
+            }
         }
         if (const auto result = decode(std::move(*unit)); !result) return fail(result.error());
         return true;
     }
 
     Result<> noteHeader(const bitstream::StreamHeader& header) {
-        if (codec_ == v4l2::Codec::Mpeg2 && context_ && header_ && restartsMpeg2(header_->format, header.format)) {
+        if (context_ && header_ && restarts(*header_, header)) {
             if (const auto result = drainContext(); !result) return result;
-            avcodec_flush_buffers(context_.get());
+            if (needsSetup())
+                context_.reset();
+            else
+                avcodec_flush_buffers(context_.get());
         }
+        if (header_ && header_->setup != header.setup) setupRefused_ = false;
         header_ = header;
         if (context_) raiseReorderDepth();
         return {};
     }
 
-    /// True where libavcodec's MPEG-2 decoder starts anew and forgets the picture that it still holds.
+    /// libavcodec reads VC-1's sequence header when it is opened, and never again.
+    [[nodiscard]] bool needsSetup() const { return codec_ == v4l2::Codec::Vc1G || codec_ == v4l2::Codec::Vc1L; }
+    [[nodiscard]] bool setupKnown() const { return header_ && !header_->setup.empty() && !setupRefused_; }
+
+    /// True where libavcodec starts anew and forgets the picture that it still holds.
+    [[nodiscard]] bool restarts(const bitstream::StreamHeader& before, const bitstream::StreamHeader& now) const {
+        switch (codec_) {
+            case v4l2::Codec::Mpeg2:
+            case v4l2::Codec::Mpeg1:
+                return restartsMpeg2(before.format, now.format);
+            case v4l2::Codec::Mpeg4:
+            case v4l2::Codec::Xvid:
+                return before.format.visible != now.format.visible;
+            default:
+                return before.setup != now.setup;
+        }
+    }
+
     static bool restartsMpeg2(const StreamFormat& before, const StreamFormat& now) {
         const auto aspect = [](const StreamFormat& format) { return std::pair(format.pixelAspectNum, format.pixelAspectDen); };
         const bool fieldRows = before.interlaced != now.interlaced && (now.visible.height + 15) / 16 % 2 != 0;
@@ -170,17 +201,39 @@ private:
         context->thread_count = static_cast<int>(std::clamp(options_.threads, 1U, kMostThreads));
         context->thread_type = threadType();
         if (codec_ == v4l2::Codec::Av1 && options_.threadType != ThreadType::Frame) context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+        if (codec_ == v4l2::Codec::Xvid) context->codec_tag = MKTAG('X', 'V', 'I', 'D');
+        if (needsSetup() && !setUp(*context)) return fail(ENOMEM);
         context_ = std::move(context);
         raiseReorderDepth();
         const int error = avcodec_open2(context_.get(), decoder_, nullptr);
         if (error >= 0) return {};
         context_.reset();
+        // A header that it does not take is the stream's fault.
+        setupRefused_ = needsSetup() && error != AVERROR(ENOMEM);
+        if (setupRefused_) return {};
         return fail(error == AVERROR(ENOMEM) ? ENOMEM : EIO);
+    }
+
+    /// Gives the headers to libavcodec as a container would.
+    [[nodiscard]] bool setUp(AVCodecContext& context) const {
+        // It refuses fewer bytes, and ignores zeros.
+        constexpr size_t kLeast = 16;
+        const std::vector<uint8_t>& setup = header_->setup;
+        const size_t size = codec_ == v4l2::Codec::Vc1G ? std::max(setup.size(), kLeast) : setup.size();
+        context.extradata = static_cast<uint8_t*>(av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
+        if (!context.extradata) return false;
+        std::ranges::copy(setup, context.extradata);
+        context.extradata_size = static_cast<int>(size);
+        context.width = context.coded_width = static_cast<int>(header_->format.visible.width);
+        context.height = context.coded_height = static_cast<int>(header_->format.visible.height);
+        return true;
     }
 
     int threadType() const {
         // libavcodec's slice threads decode HEVC pictures of several slices with wavefronts wrongly.
         if (codec_ == v4l2::Codec::Hevc) return options_.threadType == ThreadType::Slice ? 0 : FF_THREAD_FRAME;
+        // Its frame threads do not wait for all that interlaced MPEG-4 pictures refer to, and it has no slice threads for it.
+        if (codec_ == v4l2::Codec::Mpeg4 || codec_ == v4l2::Codec::Xvid) return FF_THREAD_SLICE;
         switch (options_.threadType) {
             case ThreadType::Frame:
                 return FF_THREAD_FRAME;
@@ -234,7 +287,9 @@ private:
 
     void take(FramePtr frame) {
         const UnitInfo& unit = infoOf(frame->pts);
-        const auto format = formatOf(*frame, unit);
+        auto format = formatOf(*frame, unit);
+        // JPEG has no fields for it.
+        if (format && codec_ == v4l2::Codec::Mjpeg) format->colorimetry = bitstream::jpegColorimetry();
         if (format)
             results_.push_back(makeFrame(std::move(frame), *format, unit.tag));
         else
@@ -269,6 +324,7 @@ private:
     int64_t serial_ = 0;
     bool draining_ = false;
     bool drained_ = false;
+    bool setupRefused_ = false;  ///< by libavcodec: the one in header_
 };
 
 }  // namespace
@@ -293,6 +349,21 @@ const AVCodec* findDecoder(v4l2::Codec codec) {
             return first({"libdav1d", "libaom-av1"});
         case v4l2::Codec::Mpeg2:
             return first({"mpeg2video"});
+        case v4l2::Codec::Mpeg1:
+            return first({"mpeg1video"});
+        case v4l2::Codec::Mpeg4:
+        case v4l2::Codec::Xvid:
+            return first({"mpeg4"});
+        case v4l2::Codec::H263:
+            return first({"h263"});
+        case v4l2::Codec::Flv1:
+            return first({"flv"});
+        case v4l2::Codec::Mjpeg:
+            return first({"mjpeg"});
+        case v4l2::Codec::Vc1G:
+            return first({"vc1"});
+        case v4l2::Codec::Vc1L:
+            return first({"wmv3"});
     }
     return nullptr;
 }

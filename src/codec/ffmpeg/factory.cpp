@@ -32,6 +32,11 @@ public:
 
     bool supports(v4l2::Codec codec) const override { return ffmpeg::findDecoder(codec) != nullptr; }
 
+    const char* decoderName(v4l2::Codec codec) const override {
+        const AVCodec* decoder = ffmpeg::findDecoder(codec);
+        return decoder ? decoder->name : nullptr;
+    }
+
     Result<std::unique_ptr<Decoder>> open(v4l2::Codec codec, const DecoderOptions& options) override {
         const AVCodec* decoder = ffmpeg::findDecoder(codec);
         if (!decoder) return fail(EINVAL);

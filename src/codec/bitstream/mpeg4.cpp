@@ -1,0 +1,132 @@
+// MPEG-4 part 2 (ISO/IEC 14496-2): visual object, video object layer and VOP start codes.
+#include <array>
+#include <bit>
+
+#include "colorimetry.h"
+#include "syntax.h"
+
+namespace daedalus::codec::bitstream {
+namespace {
+
+enum StartCode : uint8_t {
+    kFirstLayer = 0x20,
+    kLastLayer = 0x2F,
+    kSequenceStart = 0xB0,
+    kGroup = 0xB3,
+    kVisualObject = 0xB5,
+    kVop = 0xB6,
+};
+
+constexpr std::array<std::array<uint8_t, 2>, 6> kAspects = {{{0, 0}, {1, 1}, {12, 11}, {10, 11}, {16, 11}, {40, 33}}};
+constexpr unsigned kExtendedAspect = 15;
+constexpr unsigned kSimpleType = 1;
+/// The studio types have a syntax of their own: their pictures say what they are.
+constexpr unsigned kFirstStudioType = 13;
+constexpr unsigned kLastStudioType = 14;
+
+void readAspect(BitReader& in, StreamFormat& format) {
+    const unsigned code = in.bits(4);
+    unsigned num = code < kAspects.size() ? kAspects[code][0] : 0;
+    unsigned den = code < kAspects.size() ? kAspects[code][1] : 0;
+    if (code == kExtendedAspect) {
+        num = in.bits(8);
+        den = in.bits(8);
+    }
+    if (!num || !den) return;
+    format.pixelAspectNum = num;
+    format.pixelAspectDen = den;
+}
+
+/// A video object layer from behind its start code; nothing if it is not one of rectangular pictures.
+std::optional<StreamHeader> readLayer(BitReader& in) {
+    in.skip(1);  // random accessible
+    const unsigned type = in.bits(8);
+    if (type >= kFirstStudioType && type <= kLastStudioType) return std::nullopt;
+    unsigned version = 1;
+    if (in.flag()) {
+        version = in.bits(4);
+        in.skip(3);
+    }
+    StreamHeader header;
+    readAspect(in, header.format);
+    header.reorderDepth = type == kSimpleType ? 0 : 1;
+    if (in.flag()) {
+        in.skip(2);  // 4:2:0
+        header.reorderDepth = in.flag() ? 0 : 1;
+        constexpr unsigned kVbvBits = 79;
+        if (in.flag()) in.skip(kVbvBits);
+    }
+    constexpr unsigned kRectangular = 0;
+    constexpr unsigned kGreyShape = 3;
+    const unsigned shape = in.bits(2);
+    if (shape == kGreyShape && version != 1) in.skip(4);
+    if (shape != kRectangular) return std::nullopt;
+    in.skip(1);
+    const unsigned resolution = in.bits(16);
+    in.skip(1);
+    if (in.flag()) in.skip(resolution > 1 ? static_cast<unsigned>(std::bit_width(resolution - 1)) : 1);
+    in.skip(1);
+    const uint32_t width = in.bits(13);
+    in.skip(1);
+    const uint32_t height = in.bits(13);
+    in.skip(1);
+    header.format.interlaced = in.flag();
+    if (!in.ok() || !sizeAllowed(width, height)) return std::nullopt;
+    setSize(header.format, width, height);
+    header.format.minCaptureBuffers = minCaptureBuffers(header.reorderDepth);
+    return header;
+}
+
+class Mpeg4Syntax final : public Syntax {
+public:
+    bool isPicture(Bytes unit) const override { return !unit.empty() && unit[0] == kVop; }
+
+    UnitKind inspect(Bytes unit) override {
+        if (unit.empty()) return UnitKind::Other;
+        BitReader in(unit.subspan(1));
+        if (unit[0] == kVop) return UnitKind::PictureStart;
+        if (unit[0] >= kFirstLayer && unit[0] <= kLastLayer) {
+            if (auto header = readLayer(in)) {
+                header->format.colorimetry = colours_;
+                header_ = header;
+            }
+            return UnitKind::Leading;
+        }
+        if (unit[0] == kVisualObject) {
+            visualObject(in);
+            return UnitKind::Leading;
+        }
+        // Codes below the layers' are video objects.
+        return unit[0] < kFirstLayer || unit[0] == kSequenceStart || unit[0] == kGroup ? UnitKind::Leading : UnitKind::Other;
+    }
+
+    const std::optional<StreamHeader>& header() const override { return header_; }
+    void restart() override {}
+
+private:
+    void visualObject(BitReader& in) {
+        constexpr unsigned kVideo = 1;
+        if (in.flag()) in.skip(7);
+        if (in.bits(4) != kVideo || !in.flag()) return;
+        in.skip(3);  // video format
+        const Range range = in.flag() ? Range::Full : Range::Limited;
+        unsigned primaries = 2;
+        unsigned transfer = 2;
+        unsigned matrix = 2;
+        if (in.flag()) {
+            primaries = in.bits(8);
+            transfer = in.bits(8);
+            matrix = in.bits(8);
+        }
+        if (in.ok()) colours_ = colorimetry(primaries, transfer, matrix, range);
+    }
+
+    std::optional<StreamHeader> header_;
+    v4l2::Colorimetry colours_ = colorimetry(2, 2, 2, Range::Unknown);
+};
+
+}  // namespace
+
+std::unique_ptr<Syntax> makeMpeg4Syntax() { return std::make_unique<Mpeg4Syntax>(); }
+
+}  // namespace daedalus::codec::bitstream
