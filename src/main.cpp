@@ -11,6 +11,7 @@
 #include "daedalus/base/log.h"
 #include "daedalus/daemon/run.h"
 #include "daedalus/daemon/serve.h"
+#include "daedalus/tools/codecs.h"
 #include "daedalus/tools/decode.h"
 #include "daedalus/tools/doctor.h"
 
@@ -131,8 +132,9 @@ int daedalusMain(std::vector<std::string> words) {
     CLI::App* run = addRun(app, options.run);
     CLI::App* serve = addServe(app, options.serve);
     CLI::App* decode = addDecode(app, options.decode);
+    CLI::App* codecs = app.add_subcommand("codecs", "Tell which coded formats this machine decodes");
     CLI::App* doctor = addDoctor(app, options.doctor);
-    for (CLI::App* command : {&app, run, serve, decode, doctor})
+    for (CLI::App* command : {&app, run, serve, decode, codecs, doctor})
         command
             ->add_option("--log", options.log, "error, warning, info, debug, trace; ioctl prints every call; several by commas")
             ->type_name("LEVEL[,ioctl]");
@@ -164,6 +166,7 @@ int daedalusMain(std::vector<std::string> words) {
     }
     if (serve->parsed()) return daemon::serveMain(options.serve);
     if (decode->parsed()) return tools::decodeMain(options.decode);
+    if (codecs->parsed()) return tools::codecsMain();
     return tools::doctorMain(options.doctor);
 }
 

@@ -89,6 +89,7 @@ void Daemon::onIdle(std::function<void()> callback) {
 }
 
 bool Daemon::decodes(v4l2::Codec codec) const { return impl_->codecs->supports(codec); }
+const char* Daemon::decoderName(v4l2::Codec codec) const { return impl_->codecs->decoderName(codec); }
 
 EventLoop& Daemon::loop() { return impl_->loop; }
 ioctl::Node& Daemon::node() { return impl_->node; }

@@ -72,8 +72,9 @@ class Errors(unittest.TestCase):
         done = daedalus("--version")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         self.assertRegex(done.stdout, r"^daedalus \d+\.\d+")
-        for words in (["--help"], ["run", "--help"], ["serve", "-h"], ["decode", "--help"], ["doctor", "--help"]):
-            self.assertEqual(daedalus(*words).returncode, 0)
+        for command in ("run", "serve", "decode", "codecs", "doctor"):
+            self.assertEqual(daedalus(command, "--help").returncode, 0)
+        self.assertEqual(daedalus("-h").returncode, 0)
 
     def test_decode_input(self):
         self.refused(1, "/nonexistent", "No such file", words=["decode", "--in-process", "/nonexistent"])
@@ -81,7 +82,7 @@ class Errors(unittest.TestCase):
         self.refused(1, "empty", words=["decode", "--in-process", self.file("empty.h264", b"")])
         self.refused(1, "no video stream", words=["decode", "--in-process", self.file("text", b"Not a video.\n" * 100)])
         other = self.file("other.ivf", ivf(b"WHAT", b"frame"))
-        self.refused(1, "unsupported codec", "doctor", words=["decode", "--in-process", other])
+        self.refused(1, "unsupported codec", "daedalus codecs", words=["decode", "--in-process", other])
         garbage = self.file("garbage.ivf", ivf(b"VP80", b"\xff" * 50, b"\x5a" * 50, time_base=(0, 0)))
         self.refused(1, "no picture", words=["decode", "--in-process", garbage])
 

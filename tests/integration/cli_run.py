@@ -4,6 +4,7 @@
 import os
 import pathlib
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -60,6 +61,14 @@ class Run(unittest.TestCase):
         self.addCleanup(child.wait)
         self.addCleanup(child.kill)
         return child
+
+    def test_codecs_are_what_the_node_offers(self):
+        done = subprocess.run([DAEDALUS, "codecs"], capture_output=True, text=True, timeout=60, check=True)
+        rows = [line.split() for line in done.stdout.splitlines()[1:]]
+        self.assertIn(["H264", "h264"], [row[:2] for row in rows])
+        listed = self.run_program("sh", "-c", 'v4l2-ctl -d "$DAEDALUS_NODE" --list-formats-out').stdout
+        offered = re.findall(r"\[\d+\]: '(.{4})'", listed)
+        self.assertEqual(offered, [row[0] for row in rows if "not offered" not in " ".join(row)])
 
     def test_status_is_the_programs(self):
         for status in (0, 1, 77, 255):

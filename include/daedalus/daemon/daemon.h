@@ -45,6 +45,8 @@ public:
 
     /// True if the libavcodec of this machine decodes it.
     [[nodiscard]] bool decodes(v4l2::Codec codec) const;
+    /// libavcodec's name of the decoder, or nullptr if it has none.
+    [[nodiscard]] const char* decoderName(v4l2::Codec codec) const;
 
     [[nodiscard]] EventLoop& loop();
     [[nodiscard]] ioctl::Node& node();

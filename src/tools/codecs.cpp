@@ -1,0 +1,61 @@
+#include "daedalus/tools/codecs.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "daedalus/daemon/daemon.h"
+#include "daedalus/v4l2/formats.h"
+
+namespace daedalus::tools {
+namespace {
+
+const char* nameOf(v4l2::Chroma chroma) {
+    switch (chroma) {
+        case v4l2::Chroma::Mono:
+            return "grey";
+        case v4l2::Chroma::Yuv420:
+            return "4:2:0";
+        case v4l2::Chroma::Yuv422:
+            return "4:2:2";
+        case v4l2::Chroma::Yuv444:
+            return "4:4:4";
+        case v4l2::Chroma::Other:
+            break;
+    }
+    return "other";
+}
+
+/// "8 bit 4:2:0 4:2:2, 10 bit 4:2:0": what a CAPTURE format holds.
+std::string samplingsOf(const v4l2::CodedFormat& coded) {
+    std::string text;
+    unsigned depth = 0;
+    for (const v4l2::Sampling& sampling : coded.samplings) {
+        if (sampling.bitDepth != depth) {
+            text += fmt::format("{}{} bit", text.empty() ? "" : ", ", sampling.bitDepth);
+            depth = sampling.bitDepth;
+        }
+        text += fmt::format(" {}", nameOf(sampling.chroma));
+    }
+    return text;
+}
+
+}  // namespace
+
+int codecsMain() {
+    const daemon::Daemon decoders({.threads = 1});
+    bool any = false;
+    std::printf("%-6s %-6s %-26s %-12s %s\n", "fourcc", "name", "description", "decoder", "frames");
+    for (const v4l2::CodedFormat& coded : v4l2::codedFormats()) {
+        const char* decoder = decoders.decoderName(coded.codec);
+        any = any || decoder != nullptr;
+        std::printf("%-6s %-6s %-26s %-12s %s\n", v4l2::fourccName(coded.fourcc).c_str(), coded.name, coded.description,
+                    decoder != nullptr ? decoder : "-",
+                    decoder != nullptr ? samplingsOf(coded).c_str() : "not offered: this libavcodec lacks a decoder");
+    }
+    return any ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+}  // namespace daedalus::tools
