@@ -5,10 +5,12 @@ extern "C" {
 #include <libavutil/error.h>
 }
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
 #include "extradata.h"
+#include "vc1_framing.h"
 
 namespace daedalus::tools {
 namespace {
@@ -19,8 +21,15 @@ std::string errorText(int error) {
     return text.data();
 }
 
-std::optional<v4l2::Codec> codecOf(AVCodecID id) {
-    switch (id) {
+/// The names by which a container says that Xvid made an MPEG-4 stream.
+bool isXvid(uint32_t tag) {
+    constexpr uint32_t kTags[] = {MKTAG('X', 'V', 'I', 'D'), MKTAG('X', 'V', 'I', 'X'), MKTAG('R', 'M', 'P', '4'),
+                                  MKTAG('Z', 'M', 'P', '4'), MKTAG('S', 'I', 'P', 'P')};
+    return std::ranges::find(kTags, tag) != std::end(kTags);
+}
+
+std::optional<v4l2::Codec> codecOf(const AVCodecParameters& parameters) {
+    switch (parameters.codec_id) {
         case AV_CODEC_ID_H264:
             return v4l2::Codec::H264;
         case AV_CODEC_ID_HEVC:
@@ -33,6 +42,21 @@ std::optional<v4l2::Codec> codecOf(AVCodecID id) {
             return v4l2::Codec::Av1;
         case AV_CODEC_ID_MPEG2VIDEO:
             return v4l2::Codec::Mpeg2;
+        case AV_CODEC_ID_MPEG1VIDEO:
+            return v4l2::Codec::Mpeg1;
+        case AV_CODEC_ID_MPEG4:
+            return isXvid(parameters.codec_tag) ? v4l2::Codec::Xvid : v4l2::Codec::Mpeg4;
+        case AV_CODEC_ID_H263:
+        case AV_CODEC_ID_H263P:
+            return v4l2::Codec::H263;
+        case AV_CODEC_ID_FLV1:
+            return v4l2::Codec::Flv1;
+        case AV_CODEC_ID_MJPEG:
+            return v4l2::Codec::Mjpeg;
+        case AV_CODEC_ID_VC1:
+            return v4l2::Codec::Vc1G;
+        case AV_CODEC_ID_WMV3:
+            return v4l2::Codec::Vc1L;
         default:
             return std::nullopt;
     }
@@ -112,11 +136,20 @@ private:
 
     std::optional<Packet> packet() {
         auto bytes = asBytes(packet_->data, packet_->size);
-        // MPEG-2 pictures before the first sequence header lack their references: with a header they would come out as garbage.
-        const bool headersMayCome = info_.codec != v4l2::Codec::Mpeg2 || (packet_->flags & AV_PKT_FLAG_KEY) != 0;
+        const bool isKey = (packet_->flags & AV_PKT_FLAG_KEY) != 0;
+        if (info_.codec == v4l2::Codec::Vc1L) framed_ = vc1FrameLayer(bytes, isKey);
+        if (info_.codec == v4l2::Codec::Vc1G) framed_ = vc1WithStartCode(bytes);
+        if (!framed_.empty()) bytes = framed_;
+        // Pictures of MPEG-1 and MPEG-2 before the first sequence header lack their references: with a header they would come
+        // out as garbage.
+        const bool isMpeg12 = info_.codec == v4l2::Codec::Mpeg2 || info_.codec == v4l2::Codec::Mpeg1;
+        const bool headersMayCome = !isMpeg12 || isKey;
         if (headersMayCome && std::exchange(awaitsHeaders_, false)) {
             const AVCodecParameters& parameters = filter_ ? *filter_->par_out : *stream_->codecpar;
-            extended_ = withExtradata(info_.codec, asBytes(parameters.extradata, parameters.extradata_size), bytes);
+            auto headers = asBytes(parameters.extradata, parameters.extradata_size);
+            std::vector<std::byte> sequence;
+            if (info_.codec == v4l2::Codec::Vc1L) headers = sequence = vc1SequenceLayer(headers, info_.width, info_.height);
+            extended_ = withExtradata(info_.codec, headers, bytes);
             if (!extended_.empty()) bytes = extended_;
         }
         Packet result;
@@ -132,6 +165,7 @@ private:
     FilterPtr filter_;
     PacketPtr packet_;
     std::string path_;
+    std::vector<std::byte> framed_;
     std::vector<std::byte> extended_;
     bool awaitsHeaders_ = true;  ///< the container's headers were not given yet
 };
@@ -145,9 +179,9 @@ Outcome<std::unique_ptr<PacketSource>> makeLavfSource(FormatPtr format, int stre
         if (static_cast<int>(i) != stream) format->streams[i]->discard = AVDISCARD_ALL;
     const AVStream* chosen = format->streams[stream];
     const AVCodecParameters& parameters = *chosen->codecpar;
-    const auto codec = codecOf(parameters.codec_id);
+    const auto codec = codecOf(parameters);
     if (!codec)
-        return failure("{}: unsupported codec {}; `daedalus doctor` lists those that can be decoded", path,
+        return failure("{}: unsupported codec {}; `daedalus codecs` lists those that can be decoded", path,
                        avcodec_get_name(parameters.codec_id));
 
     FilterPtr filter;

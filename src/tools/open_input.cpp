@@ -38,14 +38,23 @@ constexpr Ending kEndings[] = {
     {"265", "hevc", AV_CODEC_ID_HEVC},
     {"h265", "hevc", AV_CODEC_ID_HEVC},
     {"hevc", "hevc", AV_CODEC_ID_HEVC},
+    {"m1v", "mpegvideo", AV_CODEC_ID_MPEG1VIDEO},
     {"m2v", "mpegvideo", AV_CODEC_ID_MPEG2VIDEO},
     {"mpv", "mpegvideo", AV_CODEC_ID_MPEG2VIDEO},
+    {"m4v", "m4v", AV_CODEC_ID_MPEG4},
+    {"263", "h263", AV_CODEC_ID_H263},
+    {"h263", "h263", AV_CODEC_ID_H263},
+    {"mjpeg", "mjpeg", AV_CODEC_ID_MJPEG},
+    {"mjpg", "mjpeg", AV_CODEC_ID_MJPEG},
+    {"vc1", "vc1", AV_CODEC_ID_VC1},
+    {"rcv", "vc1test", AV_CODEC_ID_WMV3},
     {"obu", "obu", AV_CODEC_ID_AV1},
 };
 /// Endings that several codecs use: tried in this order where probing finds no video at all.
 constexpr Ending kAmbiguous[] = {{"bit", "hevc", AV_CODEC_ID_HEVC},  {"bit", "h264", AV_CODEC_ID_H264},
                                  {"bin", "hevc", AV_CODEC_ID_HEVC},  {"bin", "h264", AV_CODEC_ID_H264},
-                                 {"bits", "hevc", AV_CODEC_ID_HEVC}, {"bits", "h264", AV_CODEC_ID_H264}};
+                                 {"bits", "hevc", AV_CODEC_ID_HEVC}, {"bits", "h264", AV_CODEC_ID_H264},
+                                 {"bits", "m4v", AV_CODEC_ID_MPEG4}, {"cmp", "m4v", AV_CODEC_ID_MPEG4}};
 
 std::string endingOf(const std::string& path) {
     const size_t dot = path.rfind('.');
@@ -146,7 +155,7 @@ Outcome<std::unique_ptr<PacketSource>> openIvf(const std::string& path, uint64_t
     for (const auto& [fourcc, codec] : kCodecs) {
         if (name == fourcc) return std::make_unique<IvfSource>(std::move(*reader), codec, fileSize);
     }
-    return failure("{}: unsupported codec \"{}\"; `daedalus doctor` lists those that can be decoded", path, name);
+    return failure("{}: unsupported codec \"{}\"; `daedalus codecs` lists those that can be decoded", path, name);
 }
 
 }  // namespace

@@ -47,7 +47,7 @@ def synthetic_jobs(options):
 def format_jobs(options):
     """Each codec in each CAPTURE format that 8-bit 4:2:0 has, and in the one that the client takes when it has no wish."""
     for codec in options.codec:
-        fitting = [s for s in streams.STREAMS if s.codec == codec and s.pixels == "yuv420p" and not s.changes_size]
+        fitting = [s for s in streams.STREAMS if s.codec == codec and s.pixels in ("yuv420p", "yuvj420p") and not s.changes_size]
         unaligned = next(s for s in fitting if "unaligned" in s.name or "odd" in s.name)
         for each in (fitting[0], unaligned):
             path = streams.provide(each, options.cache)

@@ -6,12 +6,13 @@ import subprocess
 from . import streams
 
 # What a planar frame is called in V4L2: its bytes are FFmpeg's.
-PLANAR = {"yuv420p": "YU12", "yuvj420p": "YU12", "yuv422p": "422P", "yuv444p": "YM24", "gray": "GREY"}
+PLANAR = {"yuv420p": "YU12", "yuvj420p": "YU12", "yuv422p": "422P", "yuvj422p": "422P", "yuv444p": "YM24"}
+PLANAR |= {"yuvj444p": "YM24", "gray": "GREY"}
 # What has to be interleaved: bits to shift left, so that the value stands in the high bits.
 _SEMI_PLANAR = {"NV12": ("yuv420p", 0), "NV12M": ("yuv420p", 0), "P010": ("yuv420p10le", 6), "P012": ("yuv420p12le", 4)}
 _SAME_BYTES = {"YM12": "YU12", "YU12": "YU12"}
 # No V4L2 format holds these.
-REFUSED = {"gbrp", "yuv444p10le", "yuv422p10le"}
+REFUSED = {"gbrp", "yuv444p10le", "yuv422p10le", "yuvj440p", "yuvj411p"}
 
 
 def capture_format(pixels):
@@ -67,7 +68,9 @@ def first_frame(path):
 def semi_planar(path, fourcc):
     """MD5s of the frames in NV12, P010 and the like; of a stream that keeps its size."""
     pixels, shift = _SEMI_PLANAR[fourcc]
-    width, height, _ = first_frame(path)
+    width, height, own = first_frame(path)
+    # FFmpeg must not convert the range of its values.
+    pixels = "yuvj420p" if own == "yuvj420p" else pixels
     raw = _ffmpeg(path, "-f", "rawvideo", "-pix_fmt", pixels)
     sample_bytes = 2 if shift else 1
     size = (width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)) * sample_bytes

@@ -35,6 +35,14 @@ _VPX = "-c:v libvpx -cpu-used 8 -deadline realtime -threads 1 -b:v 300k"
 _VP9 = "-c:v libvpx-vp9 -cpu-used 8 -deadline realtime -threads 1 -b:v 300k"
 _AOM = "-c:v libaom-av1 -cpu-used 8 -threads 1 -b:v 300k"
 _MPEG2 = "-c:v mpeg2video -threads 1 -b:v 1M"
+_MPEG1 = "-c:v mpeg1video -threads 1 -b:v 1M"
+_MPEG4 = "-c:v mpeg4 -threads 1 -b:v 800k"
+# Without it, a file of this name would become an MP4 container.
+_M4V = f"{_MPEG4} -f m4v"
+_XVID = "-c:v libxvid -threads 1 -b:v 800k"
+_H263 = "-c:v h263 -threads 1 -b:v 600k"
+_FLV1 = "-c:v flv -threads 1 -b:v 800k"
+_MJPEG = "-c:v mjpeg -threads 1 -q:v 4"
 # Two columns, two lines from the four sides: more than alignment alone ever cuts.
 _FOUR_SIDES = "crop_left=6:crop_right=10:crop_top=4:crop_bottom=2"
 
@@ -102,10 +110,45 @@ STREAMS = [
     Stream("mpeg2_large.m2v", "mpeg2", f"{_MPEG2} -bf 1", size="352x288", frames=15),
     Stream("mpeg2_change.m2v", "mpeg2", parts=("mpeg2_small.m2v", "mpeg2_large.m2v", "mpeg2_small.m2v")),
     Stream("mpeg2_cut.m2v", "mpeg2", parts=("mpeg2_b_frames.m2v",), cut=40000),
+    Stream("mpeg1_b_frames.m1v", "mpeg1", f"{_MPEG1} -bf 2 -g 12"),
+    Stream("mpeg1_unaligned.m1v", "mpeg1", _MPEG1, size="330x250"),
+    Stream("mpeg1_container.mpg", "mpeg1", f"{_MPEG1} -bf 2"),
+    Stream("mpeg1_small.m1v", "mpeg1", f"{_MPEG1} -bf 1", size="176x144", frames=15),
+    Stream("mpeg1_large.m1v", "mpeg1", f"{_MPEG1} -bf 1", size="352x288", frames=15),
+    Stream("mpeg1_change.m1v", "mpeg1", parts=("mpeg1_small.m1v", "mpeg1_large.m1v", "mpeg1_small.m1v")),
+    Stream("mpeg4_b_frames.m4v", "mpeg4", f"{_M4V} -bf 2 -g 12"),
+    Stream("mpeg4_interlaced.m4v", "mpeg4", f"{_M4V} -bf 2 -flags +ildct+ilme -top 1"),
+    Stream("mpeg4_quarter_pixels.m4v", "mpeg4", f"{_M4V} -bf 1 -flags +qpel+mv4 -trellis 1"),
+    Stream("mpeg4_unaligned.m4v", "mpeg4", f"{_M4V} -data_partitioning 1 -ps 400", size="322x242"),
+    Stream("mpeg4_container.mp4", "mpeg4", f"{_MPEG4} -bf 2"),
+    Stream("mpeg4_container.avi", "mpeg4", f"{_MPEG4} -bf 2"),
+    Stream("mpeg4_small.m4v", "mpeg4", f"{_M4V} -bf 1", size="176x144", frames=15),
+    Stream("mpeg4_large.m4v", "mpeg4", f"{_M4V} -bf 1", size="352x288", frames=15),
+    Stream("mpeg4_change.m4v", "mpeg4", parts=("mpeg4_small.m4v", "mpeg4_large.m4v", "mpeg4_small.m4v")),
+    # Two pictures in one packet, and an empty one after them: how B pictures came into AVI.
+    Stream("xvid_packed_b_frames.avi", "xvid", f"{_XVID} -bf 2 -g 12"),
+    Stream("xvid_unaligned.avi", "xvid", f"{_XVID} -flags +mv4", size="322x242"),
+    # Nothing in the stream itself says Xvid: only the container's name for it.
+    Stream("xvid_by_name.avi", "xvid", "-c:v mpeg4 -threads 1 -b:v 800k -bf 1 -fflags +bitexact -flags:v +bitexact -vtag XVID"),
+    Stream("h263.h263", "h263", f"{_H263} -g 12", size="352x288"),
+    Stream("h263_container.3gp", "h263", f"{_H263}", size="176x144"),
+    Stream("h263_odd.h263", "h263", "-c:v h263p -threads 1 -b:v 600k -umv 1 -flags +aic", size="324x244"),
+    Stream("h263_small.h263", "h263", _H263, size="176x144", frames=15),
+    Stream("h263_large.h263", "h263", _H263, size="352x288", frames=15),
+    Stream("h263_change.h263", "h263", parts=("h263_small.h263", "h263_large.h263", "h263_small.h263")),
+    Stream("flv1.flv", "flv1", f"{_FLV1} -g 12"),
+    Stream("flv1_odd.flv", "flv1", _FLV1, size="321x239"),
+    Stream("mjpeg.mjpeg", "mjpeg", _MJPEG, pixels="yuvj420p"),
+    Stream("mjpeg_odd.mjpeg", "mjpeg", _MJPEG, pixels="yuvj420p", size="321x239"),
+    Stream("mjpeg_container.avi", "mjpeg", _MJPEG, pixels="yuvj422p", frames=15),
+    Stream("mjpeg_444.mjpeg", "mjpeg", _MJPEG, pixels="yuvj444p", frames=15),
+    Stream("mjpeg_small.mjpeg", "mjpeg", _MJPEG, pixels="yuvj420p", size="176x144", frames=15),
+    Stream("mjpeg_large.mjpeg", "mjpeg", _MJPEG, pixels="yuvj420p", size="352x288", frames=15),
+    Stream("mjpeg_change.mjpeg", "mjpeg", parts=("mjpeg_small.mjpeg", "mjpeg_large.mjpeg", "mjpeg_small.mjpeg")),
 ]
 
 BY_NAME = {stream.name: stream for stream in STREAMS}
-CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg2")
+CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg2", "mpeg1", "mpeg4", "xvid", "h263", "flv1", "mjpeg")
 
 
 def _join(paths):
