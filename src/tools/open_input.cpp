@@ -66,10 +66,11 @@ std::string endingOf(const std::string& path) {
 
 /// Checks what libavformat's messages would not say clearly. Returns the file's size, 0 for pipes and the like.
 Outcome<uint64_t> checkReadable(const std::string& path) {
-    // A FIFO without a writer must not stop us here.
+    struct stat status {};
+    // A writer that finds a FIFO open, and closed again, takes us for gone.
+    if (::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) return 0;
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return failure("{}: cannot be read: {}; check the name and its permissions", path, std::strerror(errno));
-    struct stat status {};
     if (::fstat(fd.get(), &status) != 0) return failure("{}: {}; check the name", path, std::strerror(errno));
     if (S_ISDIR(status.st_mode)) return failure("{}: is a folder; give a file with a video stream", path);
     if (!S_ISREG(status.st_mode)) return 0;
