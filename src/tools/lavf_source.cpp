@@ -116,6 +116,8 @@ private:
             const int error = av_read_frame(format_.get(), packet_.get());
             // Damage at the end of a file is its end, as for the ffmpeg command.
             if (error == AVERROR_INVALIDDATA) return AVERROR_EOF;
+            // Some demuxers take the end of the file for an error.
+            if (error == AVERROR(EIO) && avio_feof(format_->pb) != 0) return AVERROR_EOF;
             if (error < 0 || packet_->stream_index == stream_->index) return error;
         }
     }
