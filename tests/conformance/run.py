@@ -48,8 +48,8 @@ def format_jobs(options):
     """Each codec in each CAPTURE format that 8-bit 4:2:0 has, and in the one that the client takes when it has no wish."""
     for codec in options.codec:
         fitting = [s for s in streams.STREAMS if s.codec == codec and s.pixels in ("yuv420p", "yuvj420p") and not s.changes_size]
-        unaligned = next(s for s in fitting if "unaligned" in s.name or "odd" in s.name)
-        for each in (fitting[0], unaligned):
+        unaligned = [s for s in fitting if "unaligned" in s.name or "odd" in s.name]
+        for each in (fitting[0], *unaligned[:1]):
             path = streams.provide(each, options.cache)
             for fourcc in ("NV12", "NV12M", "YU12", "YM12"):
                 yield Job(f"{each.name} as {fourcc}", path, fourcc, reference.of_stream(each, options.cache, fourcc))

@@ -7,6 +7,8 @@ import pathlib
 import struct
 import subprocess
 
+from . import noise_vc1
+
 SKIP = 77  # the exit status that Meson counts as "skipped"
 
 
@@ -145,10 +147,15 @@ STREAMS = [
     Stream("mjpeg_small.mjpeg", "mjpeg", _MJPEG, pixels="yuvj420p", size="176x144", frames=15),
     Stream("mjpeg_large.mjpeg", "mjpeg", _MJPEG, pixels="yuvj420p", size="352x288", frames=15),
     Stream("mjpeg_change.mjpeg", "mjpeg", parts=("mjpeg_small.mjpeg", "mjpeg_large.mjpeg", "mjpeg_small.mjpeg")),
+    # Noise: no free encoder makes VC-1.
+    Stream("vc1_small.vc1", "vc1", size="176x144", frames=8),
+    Stream("vc1_large.vc1", "vc1", size="352x288", frames=8),
+    Stream("vc1_change.vc1", "vc1", parts=("vc1_small.vc1", "vc1_large.vc1", "vc1_small.vc1")),
+    Stream("vc1_main_profile.rcv", "vc1l", size="178x98", frames=16),
 ]
 
 BY_NAME = {stream.name: stream for stream in STREAMS}
-CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg2", "mpeg1", "mpeg4", "xvid", "h263", "flv1", "mjpeg")
+CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg2", "mpeg1", "mpeg4", "xvid", "h263", "flv1", "mjpeg", "vc1", "vc1l")
 
 
 def _join(paths):
@@ -171,6 +178,11 @@ def _join(paths):
 def _make(stream, path, cache):
     if stream.parts:
         path.write_bytes(_join([provide(BY_NAME[part], cache) for part in stream.parts])[stream.cut :])
+        return
+    if stream.codec in ("vc1", "vc1l"):
+        width, height = map(int, stream.size.split("x"))
+        make = noise_vc1.annex_g if stream.codec == "vc1" else noise_vc1.annex_l
+        path.write_bytes(make(width, height, stream.frames, seed=7))
         return
     # Motion, detail and noise: a frame must not equal another by chance.
     source = f"testsrc2=size=320x240:rate=30,scale={stream.size.replace('x', ':')},noise=alls=4:allf=t:all_seed=7"
