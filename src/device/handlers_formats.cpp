@@ -5,6 +5,7 @@
 
 #include "daedalus/device/handlers.h"
 #include "daedalus/device/session.h"
+#include "daedalus/v4l2/listing.h"
 #include "shared.h"
 
 namespace daedalus::device {
@@ -115,7 +116,8 @@ AdjustedCapture adjustCapture(Session& session, const v4l2_pix_format_mplane& pi
 Result<> enum_fmt(Session& session, v4l2_fmtdesc& desc, CallContext&) {
     const char* description = nullptr;
     if (isOutput(desc.type)) {
-        const auto offered = offeredCoded(session);
+        auto offered = offeredCoded(session);
+        std::erase_if(offered, [](const v4l2::CodedFormat* coded) { return !v4l2::isListed(*coded); });
         if (desc.index >= offered.size()) return fail(EINVAL);
         desc.pixelformat = offered[desc.index]->fourcc;
         desc.flags = offered[desc.index]->flags;

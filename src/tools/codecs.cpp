@@ -8,6 +8,7 @@
 
 #include "daedalus/daemon/daemon.h"
 #include "daedalus/v4l2/formats.h"
+#include "daedalus/v4l2/listing.h"
 
 namespace daedalus::tools {
 namespace {
@@ -51,9 +52,10 @@ int codecsMain() {
     for (const v4l2::CodedFormat& coded : v4l2::codedFormats()) {
         const char* decoder = decoders.decoderName(coded.codec);
         any = any || decoder != nullptr;
+        std::string frames = decoder != nullptr ? samplingsOf(coded) : "not offered: this libavcodec lacks a decoder";
+        if (decoder != nullptr && !v4l2::isListed(coded)) frames += " (not listed by ENUM_FMT)";
         std::printf("%-6s %-6s %-26s %-12s %s\n", v4l2::fourccName(coded.fourcc).c_str(), coded.name, coded.description,
-                    decoder != nullptr ? decoder : "-",
-                    decoder != nullptr ? samplingsOf(coded).c_str() : "not offered: this libavcodec lacks a decoder");
+                    decoder != nullptr ? decoder : "-", frames.c_str());
     }
     return any ? EXIT_SUCCESS : EXIT_FAILURE;
 }

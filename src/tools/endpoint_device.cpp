@@ -100,7 +100,13 @@ bool offers(Endpoint& endpoint, uint32_t bufferType, uint32_t fourcc, std::strin
         if (!offered->empty()) *offered += ", ";
         *offered += v4l2::fourccName(format.pixelformat);
     }
-    return found;
+    if (found || bufferType != V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE) return found;
+    // A node may take a coded format that it does not list.
+    v4l2_format format{};
+    format.type = bufferType;
+    format.fmt.pix_mp.pixelformat = fourcc;
+    format.fmt.pix_mp.num_planes = 1;
+    return endpoint.ioctl(VIDIOC_TRY_FMT, &format) == 0 && format.fmt.pix_mp.pixelformat == fourcc;
 }
 
 Outcome<std::unique_ptr<Endpoint>> findDevice(uint32_t codedFourcc) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "daedalus/v4l2/listing.h"
+
 namespace daedalus::v4l2 {
 namespace {
 
@@ -35,9 +37,9 @@ constexpr CodedFormat kCoded[] = {
     {V4L2_PIX_FMT_MPEG4, Codec::Mpeg4, "mpeg4", "MPEG-4 Part 2 ES", kStream, kOf420},
     {V4L2_PIX_FMT_XVID, Codec::Xvid, "xvid", "Xvid", kStream, kOf420},
     {V4L2_PIX_FMT_H263, Codec::H263, "h263", "H.263", kStream, kOf420},
-    {V4L2_PIX_FMT_SPK, Codec::Flv1, "flv1", "Sorenson Spark", kStream, kOf420},
     {V4L2_PIX_FMT_VC1_ANNEX_G, Codec::Vc1G, "vc1", "VC-1 (SMPTE 412M Annex G)", kStream, kOf420},
     {V4L2_PIX_FMT_VC1_ANNEX_L, Codec::Vc1L, "vc1l", "VC-1 (SMPTE 412M Annex L)", kStream, kOf420},
+    {V4L2_PIX_FMT_SPK, Codec::Flv1, "flv1", "Sorenson Spark", kStream, kOf420},
     {V4L2_PIX_FMT_MJPEG, Codec::Mjpeg, "mjpeg", "Motion-JPEG", kStream, kOfJpeg},
     {V4L2_PIX_FMT_JPEG, Codec::Mjpeg, "jpeg", "JFIF JPEG", kStream, kOfJpeg},
 };
@@ -67,6 +69,11 @@ bool halfWidth(Chroma chroma) { return chroma == Chroma::Yuv420 || chroma == Chr
 
 std::span<const CodedFormat> codedFormats() { return kCoded; }
 std::span<const RawFormat> rawFormats() { return kRaw; }
+
+bool isListed(const CodedFormat& coded) {
+    constexpr uint32_t kUnlisted[] = {V4L2_PIX_FMT_SPK, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_JPEG};
+    return std::ranges::find(kUnlisted, coded.fourcc) == std::end(kUnlisted);
+}
 
 const CodedFormat* findCoded(uint32_t fourcc) {
     const auto* row = std::ranges::find(kCoded, fourcc, &CodedFormat::fourcc);
