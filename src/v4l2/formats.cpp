@@ -71,7 +71,7 @@ std::span<const CodedFormat> codedFormats() { return kCoded; }
 std::span<const RawFormat> rawFormats() { return kRaw; }
 
 bool isListed(const CodedFormat& coded) {
-    constexpr uint32_t kUnlisted[] = {V4L2_PIX_FMT_SPK, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_JPEG};
+    constexpr uint32_t kUnlisted[] = {V4L2_PIX_FMT_MPEG1, V4L2_PIX_FMT_SPK, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_JPEG};
     return std::ranges::find(kUnlisted, coded.fourcc) == std::end(kUnlisted);
 }
 

@@ -19,7 +19,6 @@ CASES = {
     "vp8": [("vp8.ivf", "ivfparse"), ("vp8_hidden_frames.webm", "matroskademux")],
     "vp9": [("vp9.ivf", "ivfparse ! vp9parse"), ("vp9_hidden_frames.webm", "matroskademux ! vp9parse")],
     "mpeg2": [("mpeg2_b_frames.m2v", "mpegvideoparse"), ("mpeg2_interlaced.m2v", "mpegvideoparse")],
-    "mpeg1": [("mpeg1_b_frames.m1v", None)],
     "mpeg4": [("mpeg4_b_frames.m4v", "mpeg4videoparse")],
     "h263": [("h263_container.3gp", "qtdemux ! h263parse")],
 }

@@ -60,12 +60,12 @@ TEST_CASE("S1: ENUM_FMT(OUTPUT) lists every coded format but those that S_FMT al
         CHECK(desc.flags & V4L2_FMT_FLAG_DYN_RESOLUTION);
         fourccs.push_back(desc.pixelformat);
     }
-    const std::vector<uint32_t> expected = {V4L2_PIX_FMT_H264,  V4L2_PIX_FMT_HEVC,        V4L2_PIX_FMT_VP8,
-                                            V4L2_PIX_FMT_VP9,   V4L2_PIX_FMT_AV1,         V4L2_PIX_FMT_MPEG2,
-                                            V4L2_PIX_FMT_MPEG1, V4L2_PIX_FMT_MPEG4,       V4L2_PIX_FMT_XVID,
-                                            V4L2_PIX_FMT_H263,  V4L2_PIX_FMT_VC1_ANNEX_G, V4L2_PIX_FMT_VC1_ANNEX_L};
+    const std::vector<uint32_t> expected = {V4L2_PIX_FMT_H264,        V4L2_PIX_FMT_HEVC,       V4L2_PIX_FMT_VP8,
+                                            V4L2_PIX_FMT_VP9,         V4L2_PIX_FMT_AV1,        V4L2_PIX_FMT_MPEG2,
+                                            V4L2_PIX_FMT_MPEG4,       V4L2_PIX_FMT_XVID,       V4L2_PIX_FMT_H263,
+                                            V4L2_PIX_FMT_VC1_ANNEX_G, V4L2_PIX_FMT_VC1_ANNEX_L};
     CHECK(fourccs == expected);
-    for (const uint32_t fourcc : {V4L2_PIX_FMT_SPK, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_JPEG}) {
+    for (const uint32_t fourcc : {V4L2_PIX_FMT_MPEG1, V4L2_PIX_FMT_SPK, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_JPEG}) {
         v4l2_format format{};
         format.type = kOutput;
         format.fmt.pix_mp.pixelformat = fourcc;
