@@ -232,7 +232,8 @@ void AccessUnits::clear() {
 
 std::optional<AccessUnit> AccessUnits::pop() {
     if (ready_.empty()) return std::nullopt;
-    std::optional<AccessUnit> unit(std::move(ready_.front()));
+    AccessUnit unit;
+    std::swap(unit, ready_.front());
     ready_.pop_front();
     return unit;
 }
