@@ -220,4 +220,7 @@ assert caught == [1], caught
 
 
 if __name__ == "__main__":
+    # Whoever started us in the background may have them ignored, and a shell cannot trap those.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     unittest.main(argv=sys.argv[:1], verbosity=2)
