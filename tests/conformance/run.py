@@ -38,7 +38,7 @@ class Job:
 
 def synthetic_jobs(options):
     for stream in streams.STREAMS:
-        if stream.codec in options.codec:
+        if stream.codec in options.codec and not (options.short and stream.is_long):
             fourcc = reference.capture_format(stream.pixels)
             path = streams.provide(stream, options.cache)
             yield Job(stream.name, path, fourcc, reference.of_stream(stream, options.cache, fourcc))
@@ -126,6 +126,7 @@ def main():
     parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")
     parser.add_argument("--prepare", action="store_true", help="only make the streams and their MD5s, if they are not there")
     # One: frame threads are not deterministic on damaged streams.
+    parser.add_argument("--short", action="store_true", help="of the synthetic streams only the small set: every format, few frames")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--thread-type", default="")
     parser.add_argument("--jobs", type=int, default=2)

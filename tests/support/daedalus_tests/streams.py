@@ -27,6 +27,10 @@ class Stream:
     cut: int = 0
 
     @property
+    def is_long(self):
+        return bool(self.parts) or self.frames > 15
+
+    @property
     def changes_size(self):
         return len(self.parts) > 1
 
