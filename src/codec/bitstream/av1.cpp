@@ -1,6 +1,6 @@
 // AV1: the sequence header, and the frame header as far as its size.
-#include "colorimetry.h"
 #include "stream_header.h"
+#include "vui.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
@@ -33,14 +33,9 @@ void readColour(BitReader& in, unsigned profile, StreamFormat& format) {
     const bool deep = in.flag();
     format.bitDepth = profile == 2 && deep ? (in.flag() ? 12 : 10) : (deep ? 10 : 8);
     const bool mono = profile != 1 && in.flag();
-    unsigned primaries = 2;
-    unsigned transfer = 2;
-    unsigned matrix = 2;
-    if (in.flag()) {
-        primaries = in.bits(8);
-        transfer = in.bits(8);
-        matrix = in.bits(8);
-    }
+    ColourDescription colours;
+    if (in.flag()) colours = readColourDescription(in);
+    const auto [primaries, transfer, matrix] = colours;
     if (!mono && primaries == 1 && transfer == 13 && matrix == 0) {
         format.chroma = v4l2::Chroma::Other;  // sRGB
         format.colorimetry = colorimetry(primaries, transfer, 2, Range::Full);

@@ -1,8 +1,8 @@
 // The picture headers of H.263 and of its cousin, Sorenson Spark (FLV1).
 #include <array>
 
-#include "colorimetry.h"
 #include "stream_header.h"
+#include "vui.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
@@ -12,19 +12,19 @@ using Size = std::array<uint16_t, 2>;
 /// The custom picture format of H.263: its size, and its aspect ratio if it has one.
 bool readCustomFormat(BitReader& in, StreamFormat& format) {
     constexpr unsigned kExtendedAspect = 15;
-    constexpr std::array<Size, 6> kAspects = {{{0, 0}, {1, 1}, {12, 11}, {10, 11}, {16, 11}, {40, 33}}};
-    const unsigned aspect = in.bits(4);
+    constexpr size_t kNamedAspects = 6;
+    const unsigned code = in.bits(4);
     const uint32_t width = (in.bits(9) + 1) * 4;
     in.skip(1);
     const uint32_t height = in.bits(9) * 4;
-    Size ratio = aspect < kAspects.size() ? kAspects[aspect] : Size{};
-    if (aspect == kExtendedAspect) ratio = {static_cast<uint16_t>(in.bits(8)), static_cast<uint16_t>(in.bits(8))};
+    PixelAspect aspect = namedAspect(code, kNamedAspects);
+    if (code == kExtendedAspect) {
+        aspect.num = in.bits(8);
+        aspect.den = in.bits(8);
+    }
     if (!in.ok() || !sizeAllowed(width, height)) return false;
     setSize(format, width, height);
-    if (ratio[0] && ratio[1]) {
-        format.pixelAspectNum = ratio[0];
-        format.pixelAspectDen = ratio[1];
-    }
+    setAspect(format, aspect);
     return true;
 }
 

@@ -3,8 +3,8 @@
 #include <numeric>
 #include <utility>
 
-#include "colorimetry.h"
 #include "syntax.h"
+#include "vui.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
@@ -99,10 +99,9 @@ private:
         } else if (type == kSequenceDisplay) {
             in.skip(3);
             if (!in.flag()) return;
-            const unsigned primaries = in.bits(8);
-            const unsigned transfer = in.bits(8);
-            const unsigned matrix = in.bits(8);
-            if (in.ok()) header_->format.colorimetry = colorimetry(primaries, transfer, matrix, Range::Limited);
+            const auto colours = readColourDescription(in);
+            if (in.ok())
+                header_->format.colorimetry = colorimetry(colours.primaries, colours.transfer, colours.matrix, Range::Limited);
         }
     }
 

@@ -1,9 +1,8 @@
 // MPEG-4 part 2 (ISO/IEC 14496-2): visual object, video object layer and VOP start codes.
-#include <array>
 #include <bit>
 
-#include "colorimetry.h"
 #include "syntax.h"
+#include "vui.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
@@ -17,24 +16,21 @@ enum StartCode : uint8_t {
     kVop = 0xB6,
 };
 
-constexpr std::array<std::array<uint8_t, 2>, 6> kAspects = {{{0, 0}, {1, 1}, {12, 11}, {10, 11}, {16, 11}, {40, 33}}};
+constexpr size_t kNamedAspects = 6;
 constexpr unsigned kExtendedAspect = 15;
 constexpr unsigned kSimpleType = 1;
 /// The studio types have a syntax of their own: their pictures say what they are.
 constexpr unsigned kFirstStudioType = 13;
 constexpr unsigned kLastStudioType = 14;
 
-void readAspect(BitReader& in, StreamFormat& format) {
+void readLayerAspect(BitReader& in, StreamFormat& format) {
     const unsigned code = in.bits(4);
-    unsigned num = code < kAspects.size() ? kAspects[code][0] : 0;
-    unsigned den = code < kAspects.size() ? kAspects[code][1] : 0;
+    PixelAspect aspect = namedAspect(code, kNamedAspects);
     if (code == kExtendedAspect) {
-        num = in.bits(8);
-        den = in.bits(8);
+        aspect.num = in.bits(8);
+        aspect.den = in.bits(8);
     }
-    if (!num || !den) return;
-    format.pixelAspectNum = num;
-    format.pixelAspectDen = den;
+    setAspect(format, aspect);
 }
 
 /// A video object layer from behind its start code; nothing if it is not one of rectangular pictures.
@@ -48,7 +44,7 @@ std::optional<StreamHeader> readLayer(BitReader& in) {
         in.skip(3);
     }
     StreamHeader header;
-    readAspect(in, header.format);
+    readLayerAspect(in, header.format);
     header.reorderDepth = type == kSimpleType ? 0 : 1;
     if (in.flag()) {
         in.skip(2);  // 4:2:0
@@ -110,15 +106,9 @@ private:
         if (in.bits(4) != kVideo || !in.flag()) return;
         in.skip(3);  // video format
         const Range range = in.flag() ? Range::Full : Range::Limited;
-        unsigned primaries = 2;
-        unsigned transfer = 2;
-        unsigned matrix = 2;
-        if (in.flag()) {
-            primaries = in.bits(8);
-            transfer = in.bits(8);
-            matrix = in.bits(8);
-        }
-        if (in.ok()) colours_ = colorimetry(primaries, transfer, matrix, range);
+        ColourDescription colours;
+        if (in.flag()) colours = readColourDescription(in);
+        if (in.ok()) colours_ = colorimetry(colours.primaries, colours.transfer, colours.matrix, range);
     }
 
     std::optional<StreamHeader> header_;

@@ -2,10 +2,9 @@
 #include "vc1.h"
 
 #include <algorithm>
-#include <array>
 
-#include "colorimetry.h"
 #include "syntax.h"
+#include "vui.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
@@ -25,41 +24,22 @@ std::vector<uint8_t> withStartCode(Bytes unit) {
 
 /// The sizes and colours that are meant for the display, not for the decoder.
 void readDisplay(BitReader& in, StreamFormat& format) {
-    constexpr std::array<std::array<uint8_t, 2>, 14> kAspects = {{{0, 0},
-                                                                  {1, 1},
-                                                                  {12, 11},
-                                                                  {10, 11},
-                                                                  {16, 11},
-                                                                  {40, 33},
-                                                                  {24, 11},
-                                                                  {20, 11},
-                                                                  {32, 11},
-                                                                  {80, 33},
-                                                                  {18, 11},
-                                                                  {15, 11},
-                                                                  {64, 33},
-                                                                  {160, 99}}};
+    constexpr size_t kNamedAspects = 14;
     constexpr unsigned kExtended = 15;
     in.skip(14 + 14);
     if (in.flag()) {
         const unsigned code = in.bits(4);
-        unsigned num = code < kAspects.size() ? kAspects[code][0] : 0;
-        unsigned den = code < kAspects.size() ? kAspects[code][1] : 0;
+        PixelAspect aspect = namedAspect(code, kNamedAspects);
         if (code == kExtended) {
-            num = in.bits(8) + 1;
-            den = in.bits(8) + 1;
+            aspect.num = in.bits(8) + 1;
+            aspect.den = in.bits(8) + 1;
         }
-        if (num && den) {
-            format.pixelAspectNum = num;
-            format.pixelAspectDen = den;
-        }
+        setAspect(format, aspect);
     }
     if (in.flag()) in.skip(in.flag() ? 16 : 8 + 4);  // frame rate
     if (!in.flag()) return;
-    const unsigned primaries = in.bits(8);
-    const unsigned transfer = in.bits(8);
-    const unsigned matrix = in.bits(8);
-    if (in.ok()) format.colorimetry = colorimetry(primaries, transfer, matrix, Range::Unknown);
+    const auto colours = readColourDescription(in);
+    if (in.ok()) format.colorimetry = colorimetry(colours.primaries, colours.transfer, colours.matrix, Range::Unknown);
 }
 
 class Vc1Syntax final : public Syntax {

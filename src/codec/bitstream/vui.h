@@ -1,7 +1,9 @@
-// What the VUI of H.264 and of HEVC have in common.
+// What the headers of several codecs say of the display in the same way; most of it is the VUI of H.264 and HEVC.
 #pragma once
 
-#include <array>
+#include <algorithm>
+#include <cstdint>
+#include <iterator>
 
 #include "bit_reader.h"
 #include "colorimetry.h"
@@ -9,57 +11,67 @@
 
 namespace daedalus::codec::bitstream {
 
-/// aspect_ratio_info_present_flag and what follows it; unknown ratios leave `format` as it is.
+struct PixelAspect {
+    unsigned num = 0;
+    unsigned den = 0;
+};
+
+/// The pixel aspect that aspect_ratio_idc names. Other codecs have the first `known` codes, with the same meaning. 0:0 for a
+/// code without one.
+[[nodiscard]] inline PixelAspect namedAspect(unsigned code, size_t known = SIZE_MAX) {
+    constexpr PixelAspect kNamed[] = {{0, 0},   {1, 1},   {12, 11}, {10, 11}, {16, 11},  {40, 33}, {24, 11}, {20, 11}, {32, 11},
+                                      {80, 33}, {18, 11}, {15, 11}, {64, 33}, {160, 99}, {4, 3},   {3, 2},   {2, 1}};
+    return code < std::min(known, std::size(kNamed)) ? kNamed[code] : PixelAspect{};
+}
+
+/// An unknown one, with a 0, leaves `format` as it is.
+inline void setAspect(StreamFormat& format, PixelAspect aspect) {
+    if (!aspect.num || !aspect.den) return;
+    format.pixelAspectNum = aspect.num;
+    format.pixelAspectDen = aspect.den;
+}
+
+/// aspect_ratio_info_present_flag and what follows it.
 inline void readAspect(BitReader& in, StreamFormat& format) {
-    constexpr std::array<std::array<uint8_t, 2>, 17> kAspects = {{{0, 1},
-                                                                  {1, 1},
-                                                                  {12, 11},
-                                                                  {10, 11},
-                                                                  {16, 11},
-                                                                  {40, 33},
-                                                                  {24, 11},
-                                                                  {20, 11},
-                                                                  {32, 11},
-                                                                  {80, 33},
-                                                                  {18, 11},
-                                                                  {15, 11},
-                                                                  {64, 33},
-                                                                  {160, 99},
-                                                                  {4, 3},
-                                                                  {3, 2},
-                                                                  {2, 1}}};
     constexpr unsigned kExplicit = 255;
     if (!in.flag()) return;
     const unsigned code = in.bits(8);
-    unsigned num = code < kAspects.size() ? kAspects[code][0] : 0;
-    unsigned den = code < kAspects.size() ? kAspects[code][1] : 0;
+    PixelAspect aspect = namedAspect(code);
     if (code == kExplicit) {
-        num = in.bits(16);
-        den = in.bits(16);
+        aspect.num = in.bits(16);
+        aspect.den = in.bits(16);
     }
-    if (!num || !den) return;
-    format.pixelAspectNum = num;
-    format.pixelAspectDen = den;
+    setAspect(format, aspect);
+}
+
+/// Code points of H.273, at first "unspecified".
+struct ColourDescription {
+    unsigned primaries = 2;
+    unsigned transfer = 2;
+    unsigned matrix = 2;
+};
+
+/// The three of them, a byte each.
+[[nodiscard]] inline ColourDescription readColourDescription(BitReader& in) {
+    ColourDescription colours;
+    colours.primaries = in.bits(8);
+    colours.transfer = in.bits(8);
+    colours.matrix = in.bits(8);
+    return colours;
 }
 
 /// From overscan_info_present_flag to the colour description. Gives the matrix coefficients (2: unspecified).
 inline unsigned readColours(BitReader& in, StreamFormat& format, Range unsaid) {
     if (in.flag()) in.skip(1);
-    unsigned primaries = 2;
-    unsigned transfer = 2;
-    unsigned matrix = 2;
+    ColourDescription colours;
     Range range = unsaid;
     if (in.flag()) {
         in.skip(3);
         range = in.flag() ? Range::Full : Range::Limited;
-        if (in.flag()) {
-            primaries = in.bits(8);
-            transfer = in.bits(8);
-            matrix = in.bits(8);
-        }
+        if (in.flag()) colours = readColourDescription(in);
     }
-    if (in.ok()) format.colorimetry = colorimetry(primaries, transfer, matrix, range);
-    return matrix;
+    if (in.ok()) format.colorimetry = colorimetry(colours.primaries, colours.transfer, colours.matrix, range);
+    return colours.matrix;
 }
 
 }  // namespace daedalus::codec::bitstream
