@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "daedalus/memory/memory.h"
-#include "waiting.h"
+#include "streaming.h"
 
 using namespace daedalus;
 using namespace daedalus::test;

@@ -1,14 +1,11 @@
-// What the CUSE tests share: a session of the toy codec on a real descriptor, and calls that wait on threads of their own.
+// What the CUSE tests share: a session of the toy codec on a real descriptor.
 #pragma once
 
-#include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
 #include <chrono>
-#include <csignal>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +14,7 @@
 #include "cuse_client.h"
 #include "src/codec/fake/fake_decoder.h"
 #include "v4l2_client.h"
+#include "waiting.h"
 
 namespace daedalus::test {
 
@@ -55,40 +53,6 @@ struct Streaming {
 
     V4l2Client client;
     int fd;
-};
-
-/// A call that waits on a thread of its own. It returns 0 or an errno.
-class Waiting {
-public:
-    explicit Waiting(std::function<int()> call)
-        : thread_([this, inner = std::move(call)] {
-              result_ = inner();
-              done_ = true;
-          }) {
-        std::this_thread::sleep_for(30ms);
-    }
-    ~Waiting() { thread_.join(); }
-    Waiting(const Waiting&) = delete;
-    Waiting& operator=(const Waiting&) = delete;
-
-    void signal() { ::pthread_kill(thread_.native_handle(), SIGUSR1); }
-    /// The result of a call that a signal ends. One that comes before the call waits ends nothing, so there is more than one.
-    int interrupted() {
-        for (int attempt = 0; attempt < 40; ++attempt) {
-            signal();
-            if (const int got = result(50ms); got != -1) return got;
-        }
-        return -1;
-    }
-    /// The call's result, or -1 if it still waits after `patience`.
-    int result(std::chrono::milliseconds patience) {
-        return eventually([&] { return done_.load(); }, patience) ? result_.load() : -1;
-    }
-
-private:
-    std::atomic<int> result_ = -1;
-    std::atomic<bool> done_ = false;
-    std::thread thread_;
 };
 
 }  // namespace daedalus::test

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "signals.h"
-#include "waiting.h"
+#include "streaming.h"
 
 using namespace daedalus;
 using namespace daedalus::test;

@@ -13,6 +13,7 @@
 #include "process.h"
 #include "signals.h"
 #include "v4l2_client.h"
+#include "waiting.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
@@ -43,40 +44,6 @@ struct Streaming {
 
     int fd = -1;
     std::unique_ptr<V4l2Client> client;
-};
-
-/// A call that waits on a thread of its own.
-class Waiting {
-public:
-    /// `call` returns 0 or an errno.
-    explicit Waiting(std::function<int()> call)
-        : thread_([this, inner = std::move(call)] {
-              result_ = inner();
-              done_ = true;
-          }) {
-        std::this_thread::sleep_for(50ms);
-    }
-    ~Waiting() { thread_.join(); }
-
-    void signal() { ::pthread_kill(thread_.native_handle(), SIGUSR1); }
-    /// The result of a call that a signal ends. A signal that comes before the call waits ends nothing, so there is more than
-    /// one.
-    int interrupted() {
-        for (auto left = kGraceMs; left > 0ms; left -= 50ms) {
-            signal();
-            if (const int got = result(50ms); got != -1) return got;
-        }
-        return -1;
-    }
-    /// The call's result, or -1 if it still waits after `patience`.
-    int result(std::chrono::milliseconds patience) {
-        return eventually(patience, [&] { return done_.load(); }) ? result_.load() : -1;
-    }
-
-private:
-    std::atomic<int> result_ = -1;
-    std::atomic<bool> done_ = false;
-    std::thread thread_;
 };
 
 struct Wait {
