@@ -85,6 +85,30 @@ struct Opened {
     [[nodiscard]] AVCodecID codec() const { return format->streams[stream]->codecpar->codec_id; }
 };
 
+/// The number of the video stream that `ffmpeg -i FILE` decodes, so that results compare: with packets near the start, then
+/// marked as the default, then the largest, then the first; cover pictures last. -1 if there is none.
+int videoStreamOf(const AVFormatContext& format) {
+    int best = -1;
+    int64_t bestScore = 0;
+    for (unsigned i = 0; i < format.nb_streams; ++i) {
+        const AVStream& stream = *format.streams[i];
+        if (stream.codecpar->codec_type != AVMEDIA_TYPE_VIDEO) continue;
+        // So many pixels count as much for FFmpeg.
+        constexpr int64_t kHasPackets = 100'000'000;
+        constexpr int64_t kDefault = 5'000'000;
+        int64_t score = 1;
+        if ((stream.disposition & AV_DISPOSITION_ATTACHED_PIC) == 0) {
+            score += int64_t{stream.codecpar->width} * stream.codecpar->height;
+            if ((stream.event_flags & AVSTREAM_EVENT_FLAG_NEW_PACKETS) != 0) score += kHasPackets;
+            if ((stream.disposition & AV_DISPOSITION_DEFAULT) != 0) score += kDefault;
+        }
+        if (score <= bestScore) continue;
+        best = static_cast<int>(i);
+        bestScore = score;
+    }
+    return best;
+}
+
 /// Opens with a demuxer, or by probing if it is null. Nothing if that finds no video.
 std::optional<Opened> tryOpen(const std::string& path, const char* demuxer) {
     AVDictionary* options = nullptr;
@@ -98,7 +122,7 @@ std::optional<Opened> tryOpen(const std::string& path, const char* demuxer) {
     if (error < 0) return std::nullopt;
     Opened opened{.format = FormatPtr(raw)};
     if (avformat_find_stream_info(raw, nullptr) < 0) return std::nullopt;
-    opened.stream = av_find_best_stream(raw, AVMEDIA_TYPE_VIDEO, -1, -1, nullptr, 0);
+    opened.stream = videoStreamOf(*raw);
     if (opened.stream < 0) return std::nullopt;
     return opened;
 }
