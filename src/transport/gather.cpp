@@ -1,6 +1,8 @@
 #include "gather.h"
 
+#include <fcntl.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -63,6 +65,22 @@ Result<std::vector<std::byte>> readNested(pid_t pid, std::span<const std::byte> 
     if (auto ok = readProcess(pid, address, bytes); !ok) return fail(ok.error());
     return bytes;
 }
+
+class OwnMemory final : public memory::ClientMemory {
+public:
+    Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot&, uint64_t address, size_t length, memory::Access,
+                                            const memory::MemoryRef& previous) override {
+        if (isProcessMemory(previous, ::getpid(), address, length)) return previous;
+        return processMemory(::getpid(), address, length);
+    }
+    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot&, int fd, memory::Access access,
+                                           const memory::MemoryRef& previous) override {
+        if (previous && memory::sameFile(*previous, fd)) return previous;
+        UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+        if (!copy) return fail(EINVAL);
+        return memory::import(std::move(copy), access == memory::Access::Write);
+    }
+};
 
 }  // namespace
 
@@ -151,5 +169,7 @@ bool isProcessMemory(const memory::MemoryRef& memory, pid_t pid, uint64_t addres
     const auto* known = dynamic_cast<const ProcessMemory*>(memory.get());
     return known && known->is(pid, address, length);
 }
+
+std::shared_ptr<memory::ClientMemory> ownMemory() { return std::make_shared<OwnMemory>(); }
 
 }  // namespace daedalus::transport

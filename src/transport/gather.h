@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "daedalus/base/result.h"
@@ -37,5 +38,8 @@ namespace daedalus::transport {
 [[nodiscard]] Result<memory::MemoryRef> processMemory(pid_t pid, uint64_t address, size_t length);
 /// True if `memory` is processMemory() of these values.
 [[nodiscard]] bool isProcessMemory(const memory::MemoryRef& memory, pid_t pid, uint64_t address, size_t length);
+
+/// USERPTR and DMABUF of a client that lives in this process.
+[[nodiscard]] std::shared_ptr<memory::ClientMemory> ownMemory();
 
 }  // namespace daedalus::transport

@@ -1,5 +1,4 @@
 // Fuzzes the dispatcher and all below it: sequences of calls of two hostile clients on nodes in this process.
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -25,23 +24,6 @@ struct World {
     Stage stage;
     Arena arena;
     size_t inputs = 0;
-};
-
-/// USERPTR and DMABUF as the client's own process has them.
-class OwnMemory final : public memory::ClientMemory {
-public:
-    Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot&, uint64_t address, size_t length, memory::Access,
-                                            const memory::MemoryRef& previous) override {
-        if (transport::isProcessMemory(previous, ::getpid(), address, length)) return previous;
-        return transport::processMemory(::getpid(), address, length);
-    }
-    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot&, int fd, memory::Access access,
-                                           const memory::MemoryRef& previous) override {
-        if (previous && memory::sameFile(*previous, fd)) return previous;
-        UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-        if (!copy) return fail(EINVAL);
-        return memory::import(std::move(copy), access == memory::Access::Write);
-    }
 };
 
 /// One open of the node.
@@ -129,7 +111,7 @@ int OpenFile::call(uint32_t cmd, uint64_t address) {
     ioctl::Call call;
     call.cmd = cmd;
     call.nonblocking = nonblocking_;
-    call.clientMemory = std::make_shared<OwnMemory>();
+    call.clientMemory = transport::ownMemory();
     if (payload) {
         print(cmd, *payload);
         call.payload = *std::move(payload);

@@ -15,22 +15,6 @@
 namespace daedalus::transport {
 namespace {
 
-class OwnMemory final : public memory::ClientMemory {
-public:
-    Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot&, uint64_t address, size_t length, memory::Access,
-                                            const memory::MemoryRef& previous) override {
-        if (isProcessMemory(previous, ::getpid(), address, length)) return previous;
-        return processMemory(::getpid(), address, length);
-    }
-    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot&, int fd, memory::Access access,
-                                           const memory::MemoryRef& previous) override {
-        if (previous && memory::sameFile(*previous, fd)) return previous;
-        UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-        if (!copy) return fail(EINVAL);
-        return memory::import(std::move(copy), access == memory::Access::Write);
-    }
-};
-
 /// One file. Calls come from any thread; what they do is done on the loop thread, where all members below `loop_` live.
 class LoopFile final : public InprocFile {
 public:
@@ -90,7 +74,7 @@ int LoopFile::ioctl(unsigned long cmd, void* argument) {
     ioctl::Call call;
     call.cmd = static_cast<uint32_t>(cmd);
     call.nonblocking = nonblocking_;
-    call.clientMemory = std::make_shared<OwnMemory>();
+    call.clientMemory = ownMemory();
     const int gatherError = payload ? 0 : payload.error().value;
     if (payload) {
         call.payload = *std::move(payload);
