@@ -19,6 +19,9 @@ inline constexpr uint32_t kProtocolVersion = 1;
 
 /// Environment variable with the path of the daemon's socket.
 inline constexpr char kSocketVariable[] = "DAEDALUS_SOCKET";
+/// Environment variable with the path of a character device: the library then only tells udev's callers that it is a V4L2 node.
+/// Without effect where kSocketVariable has a value.
+inline constexpr char kDeviceVariable[] = "DAEDALUS_DEVICE";
 /// File name of the preload library, and the variable of the dynamic linker that must name it.
 inline constexpr char kPreloadLibrary[] = "libdaedalus-preload.so";
 inline constexpr char kPreloadVariable[] = "LD_PRELOAD";

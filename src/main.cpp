@@ -43,7 +43,14 @@ void addThreads(CLI::App* command, unsigned& threads, codec::ThreadType& type) {
 CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
     CLI::App* command = app.add_subcommand("run", "Run a program that finds a decoder of its own at /dev/videoN");
     auto* node = command->add_option("--node", options.node, "Serve this /dev/videoN (default: the next free one)");
-    command->add_option("--attach", options.attach, "Use the daemon at this socket instead of a private one")->excludes(node);
+    auto* attach = command->add_option("--attach", options.attach, "Use the daemon at this socket instead of a private one");
+    command
+        ->add_option("--device", options.device,
+                     "Use this device file of the host, as `serve --cuse` makes it; udev, and so GStreamer, is shown it too")
+        ->type_name("/dev/videoN")
+        ->excludes(node)
+        ->excludes(attach);
+    attach->excludes(node);
     addThreads(command, options.threads, options.threadType);
     command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
     command->prefix_command();

@@ -11,6 +11,7 @@
 #include "attach.h"
 #include "daedalus/base/log.h"
 #include "daedalus/daemon/preload_library.h"
+#include "host_device.h"
 #include "node_path.h"
 #include "private_daemon.h"
 #include "private_folder.h"
@@ -48,8 +49,14 @@ struct Ended {
     bool folderInUse = false;       ///< the daemon goes on, and removes the folder itself
 };
 
-/// Runs the program against the daemon at `socket`.
-Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const std::string& socket, const std::string& nodePath,
+/// What the preload library is to do: one of the two is empty.
+struct Target {
+    std::string socket;  ///< be the client of the daemon there
+    std::string device;  ///< only show this device to udev's callers
+};
+
+/// Runs the program with the preload library, which heeds `target`.
+Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const Target& target, const std::string& nodePath,
                  pid_t daemonPid) {
     const auto library = findPreloadLibrary();
     if (!library) {
@@ -64,7 +71,8 @@ Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const s
     }
 
     Program program(options.command, Environment{{proto::kPreloadVariable, preloadList(*preloadable)},
-                                                 {proto::kSocketVariable, socket},
+                                                 {proto::kSocketVariable, target.socket},
+                                                 {proto::kDeviceVariable, target.device},
                                                  {"DAEDALUS_NODE", nodePath},
                                                  {"GST_REGISTRY", folder.gstRegistry()}});
     if (const auto started = program.start(); !started)
@@ -91,7 +99,18 @@ Ended runAttached(const RunOptions& options, const PrivateFolder& folder) {
     std::error_code error;
     const std::string socket = std::filesystem::absolute(options.attach, error).string();
     if (!options.quiet) log::info("{} is served by the daemon at {}", *nodePath, options.attach);
-    return runProgram(options, folder, socket, *nodePath, -1);
+    return runProgram(options, folder, {.socket = socket, .device = {}}, *nodePath, -1);
+}
+
+/// With a device file, whose calls go to the kernel.
+Ended runOnDevice(const RunOptions& options, const PrivateFolder& folder) {
+    const auto device = findHostDevice(options.device);
+    if (!device) {
+        log::error("{}", hostDeviceFailure(options.device, device.error()));
+        return {};
+    }
+    if (!options.quiet) log::info("{} is a device of this host", device->path);
+    return runProgram(options, folder, {.socket = {}, .device = device->knownToUdev ? "" : device->path}, device->path, -1);
 }
 
 /// With a daemon of its own.
@@ -107,7 +126,7 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
         return {};
     }
     if (!options.quiet) log::info("serving {}", *nodePath);
-    Ended ended = runProgram(options, folder, folder.socket(), *nodePath, daemon->pid());
+    Ended ended = runProgram(options, folder, {.socket = folder.socket(), .device = {}}, *nodePath, daemon->pid());
     ended.folderInUse = !daemon->finish();
     if (ended.folderInUse && !options.quiet) log::info("{} stays until the files that are still open are closed", *nodePath);
     return ended;
@@ -122,7 +141,9 @@ int runMain(const RunOptions& options) {
                    std::strerror(folder.error().value));
         return kRunFailed;
     }
-    const Ended ended = options.attach.empty() ? runPrivate(options, *folder) : runAttached(options, *folder);
+    const Ended ended = !options.device.empty()   ? runOnDevice(options, *folder)
+                        : !options.attach.empty() ? runAttached(options, *folder)
+                                                  : runPrivate(options, *folder);
     if (!ended.folderInUse) folder->remove();
     return ended.waitStatus ? Program::passOn(*ended.waitStatus) : ended.exitStatus;
 }

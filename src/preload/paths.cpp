@@ -106,7 +106,8 @@ bool isRealDirectory(const char* path) {
 int openFile(const char* name, int flags) {
     if ((flags & O_ACCMODE) != O_RDONLY) return errno = EACCES, -1;
     char content[256];
-    const size_t length = fileContent(name, content, sizeof content);
+    const proto::HelloBody* const hello = node();
+    const size_t length = hello != nullptr ? fileContent(*hello, name, content, sizeof content) : 0;
     const int fd = ::memfd_create("daedalus-sysfs", (flags & O_CLOEXEC) != 0 ? MFD_CLOEXEC : 0);
     if (fd < 0) return -1;
     if (DAEDALUS_NEXT(write)(fd, content, length) != static_cast<ssize_t>(length) || ::lseek(fd, 0, SEEK_SET) != 0) {
@@ -160,16 +161,14 @@ Path classify(int directory, const char* path, bool follow) {
     return classifyDevice(*hello, full, follow);
 }
 
-size_t fileContent(const char* name, char* buffer, size_t size) {
-    const proto::HelloBody* const hello = node();
+size_t fileContent(const proto::HelloBody& hello, const char* name, char* buffer, size_t size) {
     int length = 0;
-    if (hello == nullptr) return 0;
     if (std::strcmp(name, "uevent") == 0) {
-        length = ::snprintf(buffer, size, "MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n", hello->major, hello->minor, nodeName(*hello));
+        length = ::snprintf(buffer, size, "MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n", hello.major, hello.minor, nodeName(hello));
     } else if (std::strcmp(name, "dev") == 0) {
-        length = ::snprintf(buffer, size, "%u:%u\n", hello->major, hello->minor);
+        length = ::snprintf(buffer, size, "%u:%u\n", hello.major, hello.minor);
     } else if (std::strcmp(name, "name") == 0) {
-        length = ::snprintf(buffer, size, "%s\n", hello->card);
+        length = ::snprintf(buffer, size, "%s\n", hello.card);
     } else {
         length = ::snprintf(buffer, size, "0\n");
     }

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 
+#include "proto/wire.h"
+
 namespace daedalus::preload {
 
 enum class PathKind {
@@ -30,8 +32,8 @@ bool openPath(int directory, const char* path, int flags, int& fd);
 bool statPath(int directory, const char* path, bool follow, struct stat* status);
 /// What stat() says of the node itself.
 bool statNode(struct stat* status);
-/// The content of a file in the device's folder. Returns its length.
-size_t fileContent(const char* name, char* buffer, size_t size);
+/// The content of a file in the node's folder of /sys. Returns its length.
+size_t fileContent(const proto::HelloBody& hello, const char* name, char* buffer, size_t size);
 /// The files in the device's folder; nullptr after the last.
 const char* fileName(size_t index);
 /// Brings `path` into the form "/a/b" without links resolved. False if that is not possible.

@@ -8,6 +8,7 @@
 
 #include "src/preload/paths.h"
 #include "src/preload/process.h"
+#include "src/preload/shown_node.h"
 #include "src/preload/udev.h"
 
 namespace daedalus::preload {
@@ -21,6 +22,7 @@ struct Entry {
 };
 
 constexpr size_t kProperties = 10;
+constexpr char kVirtualFolder[] = "/sys/devices/virtual/video4linux/";
 
 struct Device {
     bool made;
@@ -46,7 +48,7 @@ const char* baseName(const char* path) {
 
 void makeDevice(const proto::HelloBody& hello) {
     const char* const name = baseName(hello.nodePath);
-    ::snprintf(device.syspath, sizeof device.syspath, "/sys/devices/virtual/video4linux/%s", name);
+    ::snprintf(device.syspath, sizeof device.syspath, "%s%s", kVirtualFolder, name);
     ::snprintf(device.major, sizeof device.major, "%u", hello.major);
     ::snprintf(device.minor, sizeof device.minor, "%u", hello.minor);
     ::snprintf(device.devnode, sizeof device.devnode, "%s", hello.nodePath);
@@ -70,7 +72,7 @@ void makeDevice(const proto::HelloBody& hello) {
     }
     for (size_t i = 0; i < 4; ++i) {
         char* const value = device.attributeValues[i];
-        const size_t length = fileContent(fileName(i), value, sizeof device.attributeValues[i]);
+        const size_t length = fileContent(hello, fileName(i), value, sizeof device.attributeValues[i]);
         if (length > 0 && value[length - 1] == '\n') value[length - 1] = '\0';
         device.attributes[i] = {fileName(i), nullptr, i + 1 < 4 ? &device.attributes[i + 1] : nullptr};
     }
@@ -85,6 +87,16 @@ const char* findValue(const Entry* entries, const char* key) {
         if (std::strcmp(entries->name, key) == 0) return entries->value;
     }
     return nullptr;
+}
+
+/// Exactly ours, or any of the paths in /sys that lead to the daemon's node.
+bool isOurSyspath(const char* path) {
+    const proto::HelloBody* const hello = shownNode();
+    if (hello == nullptr || path[0] != '/') return false;
+    const size_t folder = std::strlen(kVirtualFolder);
+    const bool exact =
+        std::strncmp(path, kVirtualFolder, folder) == 0 && std::strcmp(path + folder, baseName(hello->nodePath)) == 0;
+    return exact || classify(-1, path, true).kind == PathKind::Directory;
 }
 
 }  // namespace
@@ -108,7 +120,7 @@ bool isOurEntry(const void* entry) {
 }
 
 udev_device* ourDevice(udev* context) {
-    const proto::HelloBody* const hello = node();
+    const proto::HelloBody* const hello = shownNode();
     if (hello == nullptr) return nullptr;
     const Locked locked(deviceLock);
     if (!device.made) makeDevice(*hello);
@@ -129,28 +141,28 @@ namespace proto = daedalus::proto;
     } while (false)
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_syspath(udev* context, const char* syspath) {
-    if (syspath != nullptr && classify(-1, syspath[0] == '/' ? syspath : "/", true).kind == PathKind::Directory) {
+    if (syspath != nullptr && isOurSyspath(syspath)) {
         if (udev_device* const ours = ourDevice(context)) return ours;
     }
     NEXT_OR(udev_device_new_from_syspath, nullptr, context, syspath);
 }
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_devnum(udev* context, char type, dev_t number) {
-    const proto::HelloBody* const hello = type == 'c' ? node() : nullptr;
+    const proto::HelloBody* const hello = type == 'c' ? shownNode() : nullptr;
     if (hello != nullptr && number == makedev(hello->major, hello->minor)) return ourDevice(context);
     NEXT_OR(udev_device_new_from_devnum, nullptr, context, type, number);
 }
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_subsystem_sysname(udev* context, const char* subsystem, const char* sysname) {
     if (subsystem != nullptr && sysname != nullptr && std::strcmp(subsystem, "video4linux") == 0) {
-        const proto::HelloBody* const hello = node();
+        const proto::HelloBody* const hello = shownNode();
         if (hello != nullptr && std::strcmp(sysname, baseName(hello->nodePath)) == 0) return ourDevice(context);
     }
     NEXT_OR(udev_device_new_from_subsystem_sysname, nullptr, context, subsystem, sysname);
 }
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_device_id(udev* context, const char* id) {
-    const proto::HelloBody* const hello = id != nullptr && id[0] == 'c' ? node() : nullptr;
+    const proto::HelloBody* const hello = id != nullptr && id[0] == 'c' ? shownNode() : nullptr;
     char ours[32];
     if (hello != nullptr) {
         ::snprintf(ours, sizeof ours, "c%u:%u", hello->major, hello->minor);
@@ -178,7 +190,7 @@ DEVICE_CALL(const char*, udev_device_get_sysnum, device.devnode + std::strlen("/
 DEVICE_CALL(const char*, udev_device_get_devnode, device.devnode, nullptr)
 DEVICE_CALL(const char*, udev_device_get_driver, nullptr, nullptr)
 DEVICE_CALL(const char*, udev_device_get_action, nullptr, nullptr)
-DEVICE_CALL(dev_t, udev_device_get_devnum, makedev(node()->major, node()->minor), makedev(0, 0))
+DEVICE_CALL(dev_t, udev_device_get_devnum, makedev(shownNode()->major, shownNode()->minor), makedev(0, 0))
 DEVICE_CALL(unsigned long long, udev_device_get_seqnum, 0, 0)
 DEVICE_CALL(unsigned long long, udev_device_get_usec_since_initialized, 1, 0)
 DEVICE_CALL(int, udev_device_get_is_initialized, 1, -ENODEV)

@@ -7,6 +7,7 @@
 
 #include "src/preload/process.h"
 #include "src/preload/real.h"
+#include "src/preload/shown_node.h"
 #include "src/preload/udev.h"
 
 namespace daedalus::preload {
@@ -91,7 +92,7 @@ using namespace daedalus::preload;
 DAEDALUS_EXPORT udev_enumerate* udev_enumerate_new(udev* context) {
     const auto next = DAEDALUS_NEXT_UDEV(udev_enumerate_new);
     udev_enumerate* const real = next != nullptr ? next(context) : nullptr;
-    if (real != nullptr && socketPath() != nullptr) add(real, context);
+    if (real != nullptr && showsNode()) add(real, context);
     return real;
 }
 

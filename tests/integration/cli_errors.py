@@ -107,6 +107,14 @@ class Errors(unittest.TestCase):
         self.refused(127, "nonexistent-program", words=["run", "--", "nonexistent-program"])
         self.refused(126, "Permission denied", words=["run", "--", self.file("data", b"data")])
 
+    def test_run_on_a_device(self):
+        self.refused(125, "--device /dev/video250", "no such device", "serve --cuse",
+                     words=["run", "--device", "/dev/video250", "--", "true"])
+        self.refused(125, "--device /dev/null", "not a V4L2 node", words=["run", "--device", "/dev/null", "--", "true"])
+        self.refused(125, "--device", "check the path", words=["run", "--device", str(self.folder), "--", "true"])
+        for other in (["--node", "/dev/video0"], ["--attach", "x"]):
+            self.refused(125, "--device", other[0], words=["run", "--device", "/dev/video0", *other, "--", "true"])
+
     def test_attach_to_something_else(self):
         self.refused(125, "--attach", words=["run", "--attach", self.file("file", b""), "--", "true"])
 

@@ -13,6 +13,8 @@ struct RunOptions {
     std::string node;
     /// The socket of a running daemon to use instead of a private one; empty: none.
     std::string attach;
+    /// A device file of this host to use instead, which udev's look-ups then show to the program; empty: none.
+    std::string device;
     /// The program and its arguments, at least one.
     std::vector<std::string> command;
     unsigned threads = 0;
