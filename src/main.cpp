@@ -90,6 +90,10 @@ CLI::App* addDecode(CLI::App& app, tools::DecodeOptions& options) {
     command->add_option("--memory", options.memory, "Buffers: mmap, userptr or dmabuf")
         ->type_name("KIND")
         ->check(CLI::IsMember({"mmap", "userptr", "dmabuf"}).description(""));
+    command
+        ->add_option("--export-device", options.exportDevice,
+                     "With --memory dmabuf: decode into buffers of this V4L2 device, a camera or a display")
+        ->type_name("/dev/videoN");
     command->add_option("--framemd5", options.frameMd5, "Write each frame's MD5 as FFmpeg's framemd5 does (- for stdout)")
         ->type_name("FILE");
     command->add_option("-o", options.output, "Write raw frames (- for stdout)")->type_name("FILE");

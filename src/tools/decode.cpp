@@ -123,6 +123,15 @@ Outcome<uint32_t> memoryType(const std::string& name) {
     return failure("--memory {}: no such memory; choose mmap, userptr or dmabuf", name);
 }
 
+Outcome<DmabufAllocator> dmabufAllocator(const DecodeOptions& options) {
+    if (options.exportDevice.empty()) return DmabufAllocator();
+    if (options.memory != "dmabuf")
+        return failure("--export-device {}: only dma-bufs come from another device; add --memory dmabuf", options.exportDevice);
+    auto exporter = DeviceExporter::open(options.exportDevice);
+    if (!exporter) return failure(exporter.error());
+    return DmabufAllocator(std::move(*exporter));
+}
+
 Outcome<std::unique_ptr<Endpoint>> openEndpoint(const DecodeOptions& options, v4l2::Codec codec) {
     if (options.inProcess) return openInProcess({.threads = options.threads, .threadType = options.threadType});
     if (!options.device.empty()) return openDevice(options.device);
@@ -136,6 +145,8 @@ Outcome<> decode(const DecodeOptions& options) {
     if (!format) return failure(format.error());
     const auto memory = memoryType(options.memory);
     if (!memory) return failure(memory.error());
+    const auto dmabufs = dmabufAllocator(options);
+    if (!dmabufs) return failure(dmabufs.error());
     const auto source = openInput(options.input);
     if (!source) return failure(source.error());
     const auto endpoint = openEndpoint(options, (*source)->info().codec);
@@ -149,7 +160,7 @@ Outcome<> decode(const DecodeOptions& options) {
     settings.capture = *format;
     settings.frames = options.frames;
     settings.patience = std::chrono::seconds(std::max(1U, options.timeoutSeconds));
-    DecoderClient client(**endpoint, **source, writer, settings);
+    DecoderClient client(**endpoint, **source, writer, *dmabufs, settings);
     const auto decoded = client.decode();
     const auto written = writer.finish();
     const ClientSummary& summary = client.summary();

@@ -18,14 +18,15 @@ constexpr uint32_t kOutputBuffers = 6;
 
 }  // namespace
 
-DecoderClient::DecoderClient(Endpoint& endpoint, PacketSource& source, FrameSink& sink, const ClientSettings& settings)
+DecoderClient::DecoderClient(Endpoint& endpoint, PacketSource& source, FrameSink& sink, const DmabufAllocator& dmabufs,
+                             const ClientSettings& settings)
     : endpoint_(endpoint),
       source_(source),
       sink_(sink),
       settings_(settings),
-      output_(endpoint, dmabufs_, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, settings.memory),
-      capture_(endpoint, dmabufs_, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE, settings.memory) {
-    if (settings.memory == V4L2_MEMORY_DMABUF) log::debug("buffers come from {}", dmabufs_.kind());
+      output_(endpoint, dmabufs, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, settings.memory),
+      capture_(endpoint, dmabufs, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE, settings.memory) {
+    if (settings.memory == V4L2_MEMORY_DMABUF) log::debug("buffers come from {}", dmabufs.kind());
 }
 
 Outcome<> DecoderClient::decode() {

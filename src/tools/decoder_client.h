@@ -56,7 +56,8 @@ struct ClientSummary {
 class DecoderClient {
 public:
     /// All must outlive it.
-    DecoderClient(Endpoint& endpoint, PacketSource& source, FrameSink& sink, const ClientSettings& settings);
+    DecoderClient(Endpoint& endpoint, PacketSource& source, FrameSink& sink, const DmabufAllocator& dmabufs,
+                  const ClientSettings& settings);
 
     /// From the first packet to the last frame.
     [[nodiscard]] Outcome<> decode();
@@ -99,7 +100,6 @@ private:
     FrameSink& sink_;
     ClientSettings settings_;
     ClientSummary summary_;
-    DmabufAllocator dmabufs_;
     ClientQueue output_;
     ClientQueue capture_;
 

@@ -54,6 +54,7 @@ DmabufAllocator::DmabufAllocator() {
 
 Result<UniqueFd> DmabufAllocator::allocate(size_t length) const {
     length = roundToPages(length);
+    if (exporter_) return exporter_->allocate(length);
     if (kind_ == Kind::DmaHeap) {
         dma_heap_allocation_data request{};
         request.len = length;
@@ -74,6 +75,8 @@ Result<UniqueFd> DmabufAllocator::allocate(size_t length) const {
 
 const char* DmabufAllocator::kind() const {
     switch (kind_) {
+        case Kind::Device:
+            return "device buffer";
         case Kind::Udmabuf:
             return "udmabuf";
         case Kind::DmaHeap:

@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
 #include "daedalus/base/result.h"
 #include "daedalus/base/unique_fd.h"
+#include "device_exporter.h"
 
 namespace daedalus::tools {
 
@@ -50,24 +52,26 @@ private:
     size_t length_ = 0;
 };
 
-/// Where buffers for V4L2_MEMORY_DMABUF come from: /dev/udmabuf, else /dev/dma_heap/system, else memfds, which are no dma-bufs
-/// but which Daedalus takes in their place.
+/// Where buffers for V4L2_MEMORY_DMABUF come from: a device that the user names, else /dev/udmabuf, else /dev/dma_heap/system,
+/// else memfds, which are no dma-bufs but which Daedalus takes in their place.
 class DmabufAllocator {
 public:
     DmabufAllocator();
+    explicit DmabufAllocator(DeviceExporter exporter) : kind_(Kind::Device), exporter_(std::move(exporter)) {}
     /// `length` bytes, rounded up to pages.
     [[nodiscard]] Result<UniqueFd> allocate(size_t length) const;
-    /// "udmabuf", "dma-heap" or "memfd".
+    /// "device buffer", "udmabuf", "dma-heap" or "memfd".
     [[nodiscard]] const char* kind() const;
     /// Brackets the CPU's access to a buffer, as dma-bufs want it. No effect on memfds.
     void beginAccess(int fd) const;
     void endAccess(int fd) const;
 
 private:
-    enum class Kind : uint8_t { Udmabuf, DmaHeap, Memfd };
+    enum class Kind : uint8_t { Device, Udmabuf, DmaHeap, Memfd };
     void sync(int fd, uint64_t flags) const;
     Kind kind_ = Kind::Memfd;
     UniqueFd device_;
+    std::optional<DeviceExporter> exporter_;  ///< of Kind::Device
 };
 
 }  // namespace daedalus::tools

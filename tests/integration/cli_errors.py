@@ -97,6 +97,13 @@ class Errors(unittest.TestCase):
         self.refused(1, "stdout", words=["decode", "--in-process", "--framemd5", "-", "-o", "-", stream])
         self.refused(1, "/nonexistent/x", "cannot be written", words=["decode", "--in-process", "-o", "/nonexistent/x", stream])
 
+    def test_export_device(self):
+        stream = self.file("stream.ivf", ivf(b"VP80", b"\xff" * 50))
+        dmabuf = ["decode", "--in-process", "--memory", "dmabuf", "--export-device"]
+        self.refused(1, "--export-device /dev/null", "not a V4L2 device", words=[*dmabuf, "/dev/null", stream])
+        self.refused(1, "--export-device /dev/video250", "No such file", words=[*dmabuf, "/dev/video250", stream])
+        self.refused(1, "--memory dmabuf", words=["decode", "--in-process", "--export-device", "/dev/null", stream])
+
     def test_run(self):
         self.refused(125, "no program", words=["run"])
         self.refused(125, "--bogus", words=["run", "--bogus", "--", "true"])

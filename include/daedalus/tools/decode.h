@@ -19,6 +19,8 @@ struct DecodeOptions {
     bool native = false;
     /// "mmap", "userptr" or "dmabuf".
     std::string memory = "mmap";
+    /// With "dmabuf": the V4L2 device whose buffers are used; empty: the host's allocator.
+    std::string exportDevice;
     /// Where framemd5 lines go: a file, "-" for stdout, or empty.
     std::string frameMd5;
     /// Where raw frames go: a file, "-" for stdout, or empty.
