@@ -2,6 +2,7 @@
 """Lets other people's V4L2 clients decode under `daedalus run`: every frame must arrive, bit-exact to FFmpeg's own decoding.
 
     clients.py --daedalus PROGRAM --cache FOLDER {ffmpeg|gstreamer} [--codec CODEC]... [--io mmap|dmabuf]
+    daedalus run --device NODE -- clients.py --within --cache FOLDER ...
 """
 
 import argparse
@@ -21,6 +22,16 @@ CASES = {
     "mpeg2": [("mpeg2_b_frames.m2v", "mpegvideoparse"), ("mpeg2_interlaced.m2v", "mpegvideoparse")],
     "mpeg4": [("mpeg4_b_frames.m4v", "mpeg4videoparse")],
     "h263": [("h263_container.3gp", "qtdemux ! h263parse")],
+}
+# One of each codec for a slow machine.
+SHORT_CASES = {
+    "h264": [("h264_small.h264", "h264parse")],
+    "hevc": [("hevc_small.hevc", "h265parse")],
+    "vp8": [("vp8_small.ivf", "ivfparse")],
+    "vp9": [("vp9_small.ivf", "ivfparse ! vp9parse")],
+    "mpeg2": [("mpeg2_small.m2v", "mpegvideoparse")],
+    "mpeg4": [("mpeg4_small.m4v", "mpeg4videoparse")],
+    "h263": [("h263_small.h263", "h263parse")],
 }
 ELEMENT = {"h264": "v4l2h264dec", "hevc": "v4l2h265dec", "vp8": "v4l2vp8dec", "vp9": "v4l2vp9dec", "mpeg2": "v4l2mpeg2dec"}
 ELEMENT |= {"mpeg4": "v4l2mpeg4dec", "h263": "v4l2h263dec"}
@@ -75,19 +86,26 @@ def run_case(under_test, client, codec, case, io, cache):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("client", choices=["ffmpeg", "gstreamer"])
-    parser.add_argument("--daedalus", required=True)
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--daedalus", help="each client is run by `PROGRAM run`")
+    target.add_argument("--within", action="store_true", help="the clients find a node by themselves, as this process does")
     parser.add_argument("--preload", default="")
     parser.add_argument("--cache", required=True, type=pathlib.Path)
     parser.add_argument("--codec", action="append", choices=list(CASES))
     parser.add_argument("--io", default="mmap", choices=["mmap", "dmabuf"])
+    parser.add_argument("--short", action="store_true", help="one small stream of each codec")
     parser.add_argument("--nobody", action="store_true")
     parser.add_argument("--seccomp", default="")
     options = parser.parse_args()
 
-    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
+    if options.within:
+        under_test = decoder.Within()
+    else:
+        under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
+    cases = SHORT_CASES if options.short else CASES
     failed = 0
-    for codec in options.codec or CASES:
-        for case in CASES[codec]:
+    for codec in options.codec or cases:
+        for case in cases[codec]:
             if options.client == "gstreamer" and case[1] is None:
                 continue
             wrong = run_case(under_test, options.client, codec, case, options.io, options.cache)

@@ -100,6 +100,17 @@ class Decoder:
         return [self.program, "decode", *options, "--framemd5", "-", path]
 
 
+class Within(Decoder):
+    """Clients run as they are, since this process itself runs under `daedalus run`."""
+
+    def __init__(self):
+        super().__init__("daedalus")
+        self.environment = dict(os.environ)
+
+    def run(self, *command, timeout=300, options=()):
+        return self.execute(command, timeout)
+
+
 class Server:
     """`daedalus serve`, and clients attached to it: a context."""
 

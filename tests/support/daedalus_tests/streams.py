@@ -60,6 +60,7 @@ STREAMS = [
     Stream("h264_unaligned.h264", "h264", f"{_X264} -bf 2", size="322x242"),
     Stream("h264_container.mp4", "h264", f"{_X264} -bf 2 -g 15"),
     Stream("h264_delimited.h264", "h264", f"{_X264} -bf 0 -bsf:v h264_metadata=aud=insert", size="1280x720"),
+    Stream("h264_1080p.h264", "h264", f"{_X264} -bf 1", size="1920x1080", frames=5),
     Stream("h264_small.h264", "h264", f"{_X264} -bf 1", size="176x144", frames=15),
     Stream("h264_large.h264", "h264", f"{_X264} -bf 1", size="352x288", frames=15),
     Stream("h264_change.h264", "h264", parts=("h264_small.h264", "h264_large.h264", "h264_small.h264")),

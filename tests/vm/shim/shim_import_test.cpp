@@ -6,11 +6,11 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <vector>
 
 #include "shim_client.h"
+#include "vivid.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
@@ -58,16 +58,11 @@ long sharedMemory() {
 class Vivid {
 public:
     /// `input`: 0 is a webcam, 3 an HDMI connector, whose pictures may have any size.
-    Vivid(int input, uint32_t width, uint32_t height) {
-        for (const auto& entry : std::filesystem::directory_iterator("/sys/class/video4linux")) {
-            std::string name;
-            std::getline(std::ifstream(entry.path() / "name"), name);
-            if (name == "vivid-000-vid-cap")
-                fd_ = UniqueFd(::open(("/dev/" + entry.path().filename().string()).c_str(), O_RDWR));
-        }
+    Vivid(int input, uint32_t width, uint32_t height) : fd_(openVivid("vivid-000-vid-cap")) {
         REQUIRE(fd_);
         REQUIRE(command(fd_.get(), VIDIOC_S_INPUT, &input) == 0);
-        for (const char* name : {"OSD Text Mode", "Insert SAV Code in Image"}) set(name, name[0] == 'O' ? 2 : 0);
+        REQUIRE(setVividControl(fd_.get(), "OSD Text Mode", 2) == 0);
+        REQUIRE(setVividControl(fd_.get(), "Insert SAV Code in Image", 0) == 0);
         v4l2_format format{};
         format.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
         format.fmt.pix.width = width;
@@ -118,18 +113,6 @@ private:
         buffer.type = request.type;
         buffer.memory = request.memory;
         return buffer;
-    }
-
-    void set(const char* name, int value) {
-        v4l2_queryctrl query{};
-        query.id = V4L2_CTRL_FLAG_NEXT_CTRL;
-        while (command(fd_.get(), VIDIOC_QUERYCTRL, &query) == 0) {
-            v4l2_control control{query.id, value};
-            if (std::strcmp(reinterpret_cast<const char*>(query.name), name) == 0) {
-                CHECK(command(fd_.get(), VIDIOC_S_CTRL, &control) == 0);
-            }
-            query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
-        }
     }
 
     UniqueFd fd_;
