@@ -111,6 +111,8 @@ int serveMain(const ServeOptions& options) {
         if (path.starts_with(kSystemFolder)) ::mkdir(kSystemFolder, 0755);
     }
     ::signal(SIGPIPE, SIG_IGN);
+    // Of a caller that ignores it: how our own processes end would be lost.
+    ::signal(SIGCHLD, SIG_DFL);
     raiseFileLimit();
     Daemon daemon({.threads = options.threads, .threadType = options.threadType});
     Result<std::string> nodePath;

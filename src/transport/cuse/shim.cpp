@@ -2,9 +2,14 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -23,18 +28,41 @@ int command(int control, unsigned long number, Argument* argument) {
     return ::ioctl(control, number, argument) >= 0 ? 0 : errno;
 }
 
-/// Opens the device and attaches it; 0 or an errno.
-int attachNode(int control, const std::string& nodePath) {
-    UniqueFd node;
+/// Opens the device and attaches it; 0 or an errno. After fork(): allocates nothing.
+int attachNode(int control, const char* nodePath) {
     const auto end = std::chrono::steady_clock::now() + kUdevTime;
-    for (;;) {
-        node.reset(::open(nodePath.c_str(), O_RDWR | O_CLOEXEC | O_NONBLOCK));
-        if (node || (errno != EACCES && errno != EPERM && errno != ENOENT) || std::chrono::steady_clock::now() > end) break;
-        std::this_thread::sleep_for(kPause);
+    int node = -1;
+    while ((node = ::open(nodePath, O_RDWR | O_CLOEXEC | O_NONBLOCK)) < 0) {
+        if ((errno != EACCES && errno != EPERM && errno != ENOENT) || std::chrono::steady_clock::now() > end) return errno;
+        ::usleep(std::chrono::microseconds(kPause).count());
     }
-    if (!node) return errno;
-    const daedalus_shim_attach attach{node.get(), 0};
+    const daedalus_shim_attach attach{node, 0};
     return command(control, DAEDALUS_SHIM_ATTACH, &attach);
+}
+
+/// What the new process does: it holds nothing of the daemon's but `control`, and ends with it.
+[[noreturn]] void attachAndEnd(int control, const char* nodePath, pid_t daemon) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    const bool alone = ::getppid() == daemon &&
+                       (control == 0 || ::close_range(0, static_cast<unsigned>(control) - 1, 0) == 0) &&
+                       ::close_range(static_cast<unsigned>(control) + 1, ~0U, 0) == 0;
+    ::_exit(alone ? attachNode(control, nodePath) : errno);
+}
+
+/// Starts attachAndEnd(); its process, or -1 with errno.
+pid_t startAttacher(int control, const std::string& nodePath) {
+    const pid_t daemon = ::getpid();
+    // The daemon's signal handlers are not for the new process, which stays deaf but to SIGKILL.
+    sigset_t all;
+    sigset_t before;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const pid_t started = ::fork();
+    if (started == 0) attachAndEnd(control, nodePath.c_str(), daemon);
+    const int error = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    errno = error;
+    return started;
 }
 
 const char* adviceFor(int error) {
@@ -54,7 +82,10 @@ const char* adviceFor(int error) {
 Shim::Shim(EventLoop& loop, std::string nodePath) : loop_(loop), nodePath_(std::move(nodePath)) {}
 
 Shim::~Shim() {
-    if (thread_.joinable()) thread_.join();
+    if (attacher_ <= 0) return;
+    // It waits for an answer no longer, since the device has ended.
+    ::kill(attacher_, SIGKILL);
+    (void)::waitpid(attacher_, nullptr, 0);
 }
 
 void Shim::begin() {
@@ -68,32 +99,34 @@ void Shim::begin() {
     uint32_t version = 0;
     (void)command(control_.get(), DAEDALUS_SHIM_GET_VERSION, &version);
     if (version != DAEDALUS_SHIM_VERSION) return refuse(DAEDALUS_SHIM_DEVICE, EPROTO, "load the module of this version");
+    attacher_ = startAttacher(control_.get(), nodePath_);
+    if (attacher_ < 0) return refuse("daedalus-shim", errno, "the daemon must be able to start a process");
     state_ = State::Attaching;
-    result_ = -1;
-    thread_ = std::thread([this] { attach(); });
-}
-
-void Shim::attach() {
-    attacher_ = ::gettid();
-    const int result = attachNode(control_.get(), nodePath_);
-    attacher_ = 0;
-    loop_.post([this, alive = std::weak_ptr(alive_)] {
-        if (alive.lock()) ended();
-    });
-    result_ = result;
+    attacherFd_.reset(static_cast<int>(::syscall(SYS_pidfd_open, attacher_, 0)));
+    auto watch = loop_.watch(attacherFd_.get(), EventLoop::Readable, [this](uint32_t) { reap(0); });
+    if (!watch) return refuse("daedalus-shim", watch.error().value, adviceFor(watch.error().value));
+    watch_ = std::move(*watch);
 }
 
 void Shim::finish(const std::function<void(std::chrono::milliseconds atMost)>& serve) {
-    while (state_ == State::Attaching && result_ < 0) serve(kPause);
-    ended();
+    while (state_ == State::Attaching && !reap(WNOHANG)) serve(kPause);
 }
 
-void Shim::ended() {
-    if (state_ != State::Attaching) return;
-    thread_.join();
-    if (result_ != 0) return refuse("daedalus-shim", result_, adviceFor(result_));
-    state_ = State::Attached;
-    log::info("{}: the kernel module daedalus-shim adds mmap and EXPBUF for programs that open it from now on", nodePath_);
+bool Shim::reap(int waitFlags) {
+    int status = 0;
+    const pid_t ended = ::waitpid(attacher_, &status, waitFlags);
+    if (ended == 0) return false;
+    const int error = ended < 0 ? errno : WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+    attacher_ = 0;
+    watch_ = {};
+    attacherFd_.reset();
+    if (error != 0) {
+        refuse("daedalus-shim", error, adviceFor(error));
+    } else {
+        state_ = State::Attached;
+        log::info("{}: the kernel module daedalus-shim adds mmap and EXPBUF for programs that open it from now on", nodePath_);
+    }
+    return true;
 }
 
 void Shim::refuse(const std::string& thing, int error, const char* advice) {

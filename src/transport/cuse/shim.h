@@ -4,14 +4,11 @@
 
 #include <sys/types.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/result.h"
@@ -30,13 +27,14 @@ public:
     Shim(const Shim&) = delete;
     Shim& operator=(const Shim&) = delete;
 
-    /// Begins to attach, if the module is there and this was not done before. It takes a thread, since the module asks the
-    /// device while it attaches.
+    /// Begins to attach, if the module is there and this was not done before. The module asks the device meanwhile, so that
+    /// somebody else must wait for it: a process that shares nothing with us. A thread would hold /dev/cuse open, or hold up
+    /// our end, if we died before we had answered, and the kernel would wait for that answer for ever.
     void begin();
     /// Calls `serve` (which answers requests of the device, and waits no longer than it is told) until the attempt under way
     /// has ended.
     void finish(const std::function<void(std::chrono::milliseconds atMost)>& serve);
-    /// True if the thread is that of begin(), which opens the device but is no client.
+    /// True if the thread is the process of begin(), which opens the device but is no client.
     [[nodiscard]] bool isOwn(pid_t tid) const { return tid > 0 && tid == attacher_; }
 
     /// Errors of these are those of the module's commands (proto/daedalus_shim.h).
@@ -45,24 +43,23 @@ public:
     void unbind(uint64_t file, uint64_t offset) override;
     /// A memfd becomes a dma-buf.
     Result<> give(uint64_t file, pid_t tid, const ioctl::PassedFd& passed) override;
-    /// The module's question (DAEDALUS_SHIM_HELLO) comes from the thread of begin() only.
+    /// The module's question (DAEDALUS_SHIM_HELLO) comes from the process of begin() only.
     std::optional<int> ownCall(pid_t tid, uint32_t cmd, uint64_t argument) override;
 
 private:
     enum class State : uint8_t { Idle, Attaching, Attached, Refused };
 
-    void attach();
-    void ended();
+    /// Learns how the process of begin() has ended; false if it has not (with WNOHANG).
+    bool reap(int waitFlags);
     void refuse(const std::string& thing, int error, const char* advice);
 
     EventLoop& loop_;
     const std::string nodePath_;
     State state_ = State::Idle;
     UniqueFd control_;
-    std::thread thread_;
-    std::atomic<pid_t> attacher_ = 0;  ///< while it is at it
-    std::atomic<int> result_ = -1;     ///< of the thread: 0 or an errno; -1 until it ends
-    std::shared_ptr<char> alive_ = std::make_shared<char>();
+    pid_t attacher_ = 0;  ///< while it is at it
+    UniqueFd attacherFd_;
+    EventLoop::Registration watch_;
 };
 
 }  // namespace daedalus::transport::cuse
