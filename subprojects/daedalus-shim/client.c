@@ -3,171 +3,60 @@
 #include <linux/cdev.h>
 #include <linux/compat.h>
 #include <linux/file.h>
-#include <linux/hashtable.h>
 #include <linux/module.h>
-#include <linux/pid_namespace.h>
+#include <linux/random.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
 
 #include "shim.h"
 
-DEFINE_SPINLOCK(shim_lock);
+DEFINE_MUTEX(shim_lock);
 LIST_HEAD(shim_nodes);
 
-static DEFINE_HASHTABLE(clients, 8);
-static LIST_HEAD(calls);
-static u64 last_id;
-
-/* CUSE's own, and ours that are made of them when the first node is attached. */
+/* CUSE's own, and those that open a client. */
 static const struct file_operations *cuse_fops;
 static struct file_operations open_fops;
-static struct file_operations client_fops;
+/* What a file has left when its client is gone. */
+static const struct file_operations no_fops = { .owner = THIS_MODULE };
 
 static struct shim_client *client_of(struct file *file)
 {
-	struct shim_client *client;
-
-	hash_for_each_possible(clients, client, entry, (unsigned long)file)
-		if (client->file == file)
-			return client;
-	return NULL;
+	return container_of(file->f_op, struct shim_client, fops);
 }
 
 struct shim_client *shim_client_by_id(struct shim_node *node, u64 id)
 {
 	struct shim_client *client;
-	int bucket;
 
-	hash_for_each(clients, bucket, client, entry)
-		if (client->node == node && client->id == id)
+	list_for_each_entry(client, &node->clients, entry)
+		if (client->id == id)
 			return client;
 	return NULL;
 }
 
-struct shim_binding *shim_binding_at(struct shim_client *client, pgoff_t offset)
+void shim_orphan(struct shim_client *client)
 {
-	struct shim_binding *binding;
+	struct file *memory;
+	unsigned long offset;
 
-	list_for_each_entry(binding, &client->bindings, entry)
-		if (binding->offset == offset)
-			return binding;
-	return NULL;
-}
-
-struct shim_call *shim_call_of(struct shim_node *node, pid_t tid)
-{
-	struct shim_call *call;
-
-	list_for_each_entry(call, &calls, entry)
-		if (tid > 0 && call->client->node == node && pid_nr_ns(call->thread, node->pids) == tid)
-			return call;
-	return NULL;
-}
-
-void shim_orphan_clients(struct shim_node *node, struct list_head *bindings)
-{
-	struct shim_client *client;
-	int bucket;
-
-	hash_for_each(clients, bucket, client, entry) {
-		if (client->node != node)
-			continue;
-		client->node = NULL;
-		list_splice_init(&client->bindings, bindings);
-	}
-}
-
-void shim_drop_bindings(struct list_head *bindings)
-{
-	struct shim_binding *binding, *next;
-
-	list_for_each_entry_safe(binding, next, bindings, entry) {
-		fput(binding->memory);
-		kfree(binding);
-	}
-}
-
-/* False if the node is not attached any more. */
-static bool remember(struct shim_client *client, struct cdev *cdev)
-{
-	struct shim_node *node;
-
-	spin_lock(&shim_lock);
-	list_for_each_entry(node, &shim_nodes, entry)
-		if (node->cdev == cdev)
-			client->node = node;
-	if (client->node) {
-		client->id = ++last_id;
-		hash_add(clients, &client->entry, (unsigned long)client->file);
-	}
-	spin_unlock(&shim_lock);
-	return client->id;
+	if (client->node)
+		list_del(&client->entry);
+	client->node = NULL;
+	xa_for_each(&client->bindings, offset, memory)
+		fput(memory);
+	xa_destroy(&client->bindings);
 }
 
 static void forget(struct file *file)
 {
-	struct shim_client *client;
+	struct shim_client *client = client_of(file);
 
-	spin_lock(&shim_lock);
-	client = client_of(file);
-	hash_del(&client->entry);
-	spin_unlock(&shim_lock);
-	shim_drop_bindings(&client->bindings);
+	mutex_lock(&shim_lock);
+	shim_orphan(client);
+	mutex_unlock(&shim_lock);
+	file->f_op = &no_fops;
 	kfree(client);
-}
-
-static void begin_call(struct shim_call *call, struct file *file, unsigned int cmd)
-{
-	*call = (struct shim_call){ .thread = task_pid(current), .cmd = cmd };
-	spin_lock(&shim_lock);
-	call->client = client_of(file);
-	list_add(&call->entry, &calls);
-	spin_unlock(&shim_lock);
-}
-
-static void end_call(struct shim_call *call)
-{
-	spin_lock(&shim_lock);
-	list_del(&call->entry);
-	spin_unlock(&shim_lock);
-}
-
-/*
- * chrdev_open() comes here by a cdev's ops, having looked at them more than once: they may have changed in between, so all ops of a
- * cdev need one owner, which is CUSE. Thus nothing holds this module before the first line does; see shim_exit(). Who comes when the
- * node has been detached is sent back, to open it again by CUSE's own ops.
- */
-static int client_open(struct inode *inode, struct file *file)
-{
-	struct shim_client *client;
-	struct shim_call call;
-	int ret = -ENOMEM;
-
-	if (!try_module_get(THIS_MODULE))
-		return -EOPENSTALE;
-	client = kzalloc(sizeof(*client), GFP_KERNEL_ACCOUNT);
-	if (!client)
-		goto put_module;
-	client->file = file;
-	INIT_LIST_HEAD(&client->bindings);
-	ret = -EOPENSTALE;
-	if (!remember(client, inode->i_cdev))
-		goto free_client;
-	/* The reference to the module is the file's now. */
-	replace_fops(file, &client_fops);
-	begin_call(&call, file, 0);
-	ret = cuse_fops->open(inode, file);
-	end_call(&call);
-	if (ret)
-		forget(file);
-	return ret;
-
-free_client:
-	kfree(client);
-put_module:
-	module_put(THIS_MODULE);
-	return ret;
 }
 
 static int client_release(struct inode *inode, struct file *file)
@@ -188,56 +77,63 @@ static int give_fd(struct file *file, int __user *number, u32 flags)
 #endif
 }
 
-static long finish_ioctl(struct shim_call *call, void __user *argument, long ret)
+typedef long (*ioctl_fn)(struct file *file, unsigned int cmd, unsigned long arg);
+
+static long call(ioctl_fn cuse, struct file *file, unsigned int cmd, unsigned long arg, void __user *argument)
 {
+	struct shim_client *client = client_of(file);
+	struct file *given;
+	long ret;
 	int fd;
 
-	end_call(call);
-	if (!call->given)
-		return ret;
-	if (ret >= 0) {
-		fd = give_fd(call->given, argument + call->given_at, call->given_flags);
-		if (fd < 0)
-			ret = fd;
+	if (cmd != client->giving)
+		return cuse(file, cmd, arg);
+	if (mutex_lock_interruptible(&client->turn))
+		return -ERESTARTSYS;
+	/* Before CUSE, and thus the daemon, hears of it. */
+	client->gives = true;
+	ret = cuse(file, cmd, arg);
+	mutex_lock(&shim_lock);
+	given = client->given;
+	client->given = NULL;
+	client->gives = false;
+	mutex_unlock(&shim_lock);
+	if (given && ret >= 0) {
+		fd = give_fd(given, argument + client->given_at, client->given_flags);
+		ret = fd < 0 ? fd : ret;
 	}
-	fput(call->given);
+	mutex_unlock(&client->turn);
+	if (given)
+		fput(given);
 	return ret;
 }
 
 static long client_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct shim_call call;
-
-	begin_call(&call, file, cmd);
-	return finish_ioctl(&call, (void __user *)arg, cuse_fops->unlocked_ioctl(file, cmd, arg));
+	return call(cuse_fops->unlocked_ioctl, file, cmd, arg, (void __user *)arg);
 }
 
 #ifdef CONFIG_COMPAT
 static long client_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
-	struct shim_call call;
-
-	begin_call(&call, file, cmd);
-	return finish_ioctl(&call, compat_ptr(arg), cuse_fops->compat_ioctl(file, cmd, arg));
+	return call(cuse_fops->compat_ioctl, file, cmd, arg, compat_ptr(arg));
 }
 #endif
 
 /* As videobuf2 has it: shared, at the very offset of a plane, and not beyond its end. */
 static int client_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct file *memory = NULL;
-	struct shim_binding *binding;
-	struct shim_client *client;
+	struct shim_client *client = client_of(file);
+	struct file *memory;
 	int ret = -EINVAL;
 
-	spin_lock(&shim_lock);
-	client = client_of(file);
-	binding = shim_binding_at(client, vma->vm_pgoff);
-	if (binding)
-		memory = get_file(binding->memory);
+	mutex_lock(&shim_lock);
+	memory = xa_load(&client->bindings, vma->vm_pgoff);
+	if (memory)
+		get_file(memory);
 	else if (!client->node)
 		ret = -ENODEV;
-	spin_unlock(&shim_lock);
+	mutex_unlock(&shim_lock);
 	if (!memory)
 		return ret;
 	if ((vma->vm_flags & VM_SHARED) && vma_pages(vma) <= shim_memory_pages(memory)) {
@@ -248,27 +144,76 @@ static int client_mmap(struct file *file, struct vm_area_struct *vma)
 	return ret;
 }
 
-static void make_fops(const struct file_operations *fops)
+/* A client of the node that is attached by this cdev; NULL if none is any more, or an ERR_PTR. */
+static struct shim_client *make_client(struct cdev *cdev)
 {
-	/* If CUSE was loaded anew, then no file of the old one is open. */
-	if (cuse_fops == fops)
-		return;
-	cuse_fops = fops;
-	client_fops = *fops;
-	client_fops.open = client_open;
-	client_fops.release = client_release;
-	client_fops.unlocked_ioctl = client_ioctl;
+	struct shim_client *client = kzalloc(sizeof(*client), GFP_KERNEL_ACCOUNT);
+	struct shim_node *node;
+
+	if (!client)
+		return ERR_PTR(-ENOMEM);
+	client->fops = *cuse_fops;
+	client->fops.owner = THIS_MODULE;
+	client->fops.release = client_release;
+	client->fops.unlocked_ioctl = client_ioctl;
 #ifdef CONFIG_COMPAT
-	client_fops.compat_ioctl = client_compat_ioctl;
+	client->fops.compat_ioctl = client_compat_ioctl;
 #endif
-	client_fops.mmap = client_mmap;
-	open_fops = client_fops;
-	client_fops.owner = THIS_MODULE;
+	client->fops.mmap = client_mmap;
+	client->id = get_random_u64();
+	xa_init_flags(&client->bindings, XA_FLAGS_ACCOUNT);
+	mutex_init(&client->turn);
+	mutex_lock(&shim_lock);
+	list_for_each_entry(node, &shim_nodes, entry) {
+		if (node->cdev != cdev)
+			continue;
+		client->node = node;
+		client->giving = node->giving;
+		list_add(&client->entry, &node->clients);
+	}
+	mutex_unlock(&shim_lock);
+	if (client->node)
+		return client;
+	kfree(client);
+	return NULL;
+}
+
+/*
+ * chrdev_open() comes here by a cdev's ops, having looked at them more than once: they may have changed in between, so all ops of a
+ * cdev need one owner, which is CUSE. Thus nothing holds this module before the first line does; see shim_exit(). Who comes when the
+ * node has been detached is sent back, to open it again by CUSE's own ops.
+ */
+static int client_open(struct inode *inode, struct file *file)
+{
+	struct shim_client *client;
+	int ret;
+
+	if (!try_module_get(THIS_MODULE))
+		return -EOPENSTALE;
+	client = make_client(inode->i_cdev);
+	if (IS_ERR_OR_NULL(client)) {
+		module_put(THIS_MODULE);
+		return client ? PTR_ERR(client) : -EOPENSTALE;
+	}
+	/* The reference to the module is the file's now. */
+	replace_fops(file, &client->fops);
+	ret = cuse_fops->open(inode, file);
+	if (ret)
+		forget(file);
+	else
+		/* Who does not hear of it gets no mmap. */
+		cuse_fops->unlocked_ioctl(file, DAEDALUS_SHIM_NAME, client->id);
+	return ret;
 }
 
 void shim_intercept(struct cdev *cdev, const struct file_operations *fops)
 {
-	make_fops(fops);
+	/* If CUSE was loaded anew, then no file of the old one is open. */
+	if (cuse_fops != fops) {
+		cuse_fops = fops;
+		open_fops = *fops;
+		open_fops.open = client_open;
+	}
 	smp_store_release(&cdev->ops, &open_fops);
 }
 

@@ -2,8 +2,8 @@
 /*
  * Memfds as the memory of mappings and dma-bufs.
  *
- * A dma-buf's pages are pinned by references while a device or the kernel uses them. A memfd that can get no more seals and has none
- * against writing keeps its pages in place meanwhile: it cannot shrink, and what is punched out of it stays with the pin.
+ * A dma-buf pins its pages by references when a device or the kernel first uses them, as long as it is there. A memfd that can get no more seals and has none against writing
+ * keeps its pages in place meanwhile: it cannot shrink, and what is punched out of it stays with the pin.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
@@ -26,16 +26,15 @@ MODULE_IMPORT_NS("DMA_BUF");
 struct exported {
 	struct file *memory;
 	unsigned long page_count;
-	struct page **vmapped;		/* pinned, while the kernel sees them; dma_buf_vmap() calls once */
-	struct mutex lock;
-	struct list_head mappings;	/* by devices; under the lock */
+	struct mutex lock;		/* of what follows */
+	struct page **pages;		/* pinned; NULL before anything uses them */
+	struct list_head mappings;	/* by devices */
 };
 
 /* What one device sees of it. */
 struct mapping {
 	struct list_head entry;
 	struct device *device;
-	struct page **pages;		/* pinned */
 	struct sg_table table;
 	enum dma_data_direction direction;
 };
@@ -88,41 +87,50 @@ static void unpin(struct page **pages, unsigned long count)
 	kvfree(pages);
 }
 
-/* The memfd's pages, which stay where they are until they are unpinned; or an ERR_PTR. */
-static struct page **pin(struct exported *exported)
+/* Under the lock: the memfd's pages stay where they are from now on. */
+static int pin(struct exported *exported)
 {
 	struct address_space *mapping = exported->memory->f_mapping;
-	struct page **pages = kvmalloc_array(exported->page_count, sizeof(*pages), GFP_KERNEL_ACCOUNT);
-	struct page *page;
+	struct page **pages, *page;
 	unsigned long i;
 
+	if (exported->pages)
+		return 0;
+	pages = kvmalloc_array(exported->page_count, sizeof(*pages), GFP_KERNEL_ACCOUNT);
 	if (!pages)
-		return ERR_PTR(-ENOMEM);
+		return -ENOMEM;
 	for (i = 0; i < exported->page_count; i++) {
 		page = fatal_signal_pending(current) ? ERR_PTR(-EINTR) :
 		       shmem_read_mapping_page_gfp(mapping, i, mapping_gfp_mask(mapping));
 		if (IS_ERR(page)) {
 			unpin(pages, i);
-			return ERR_CAST(page);
+			return PTR_ERR(page);
 		}
 		/* Or reclaim would one day take what a device wrote for unchanged. */
 		folio_mark_dirty(page_folio(page));
 		pages[i] = page;
 		cond_resched();
 	}
-	return pages;
+	exported->pages = pages;
+	return 0;
 }
 
-static int map_pages(struct mapping *mapping, unsigned long page_count)
+/* Under the lock: the pages as the device sees them. */
+static int map_pages(struct exported *exported, struct mapping *mapping)
 {
-	int ret = sg_alloc_table_from_pages_segment(&mapping->table, mapping->pages, page_count, 0, page_count << PAGE_SHIFT,
-						    dma_get_max_seg_size(mapping->device), GFP_KERNEL_ACCOUNT);
+	unsigned long count = exported->page_count;
+	int ret = pin(exported);
 
+	if (!ret)
+		ret = sg_alloc_table_from_pages_segment(&mapping->table, exported->pages, count, 0, count << PAGE_SHIFT,
+							dma_get_max_seg_size(mapping->device), GFP_KERNEL_ACCOUNT);
 	if (ret)
 		return ret;
 	ret = dma_map_sgtable(mapping->device, &mapping->table, mapping->direction, 0);
 	if (ret)
 		sg_free_table(&mapping->table);
+	else
+		list_add(&mapping->entry, &exported->mappings);
 	return ret;
 }
 
@@ -136,22 +144,11 @@ static struct sg_table *exported_map(struct dma_buf_attachment *attachment, enum
 		return ERR_PTR(-ENOMEM);
 	mapping->device = attachment->dev;
 	mapping->direction = direction;
-	mapping->pages = pin(exported);
-	if (IS_ERR(mapping->pages)) {
-		ret = PTR_ERR(mapping->pages);
-		goto free_mapping;
-	}
-	ret = map_pages(mapping, exported->page_count);
-	if (ret)
-		goto unpin;
 	mutex_lock(&exported->lock);
-	list_add(&mapping->entry, &exported->mappings);
+	ret = map_pages(exported, mapping);
 	mutex_unlock(&exported->lock);
-	return &mapping->table;
-
-unpin:
-	unpin(mapping->pages, exported->page_count);
-free_mapping:
+	if (!ret)
+		return &mapping->table;
 	kfree(mapping);
 	return ERR_PTR(ret);
 }
@@ -166,32 +163,28 @@ static void exported_unmap(struct dma_buf_attachment *attachment, struct sg_tabl
 	mutex_unlock(&exported->lock);
 	dma_unmap_sgtable(mapping->device, table, direction, 0);
 	sg_free_table(table);
-	unpin(mapping->pages, exported->page_count);
 	kfree(mapping);
+}
+
+static int sync(struct exported *exported, void (*one)(struct device *, struct sg_table *, enum dma_data_direction))
+{
+	struct mapping *mapping;
+
+	mutex_lock(&exported->lock);
+	list_for_each_entry(mapping, &exported->mappings, entry)
+		one(mapping->device, &mapping->table, mapping->direction);
+	mutex_unlock(&exported->lock);
+	return 0;
 }
 
 static int exported_begin_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 {
-	struct exported *exported = dmabuf->priv;
-	struct mapping *mapping;
-
-	mutex_lock(&exported->lock);
-	list_for_each_entry(mapping, &exported->mappings, entry)
-		dma_sync_sgtable_for_cpu(mapping->device, &mapping->table, mapping->direction);
-	mutex_unlock(&exported->lock);
-	return 0;
+	return sync(dmabuf->priv, dma_sync_sgtable_for_cpu);
 }
 
 static int exported_end_cpu_access(struct dma_buf *dmabuf, enum dma_data_direction direction)
 {
-	struct exported *exported = dmabuf->priv;
-	struct mapping *mapping;
-
-	mutex_lock(&exported->lock);
-	list_for_each_entry(mapping, &exported->mappings, entry)
-		dma_sync_sgtable_for_device(mapping->device, &mapping->table, mapping->direction);
-	mutex_unlock(&exported->lock);
-	return 0;
+	return sync(dmabuf->priv, dma_sync_sgtable_for_device);
 }
 
 static int exported_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
@@ -204,35 +197,37 @@ static int exported_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 static int exported_vmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
 	struct exported *exported = dmabuf->priv;
-	struct page **pages = pin(exported);
 	void *address;
+	int ret;
 
-	if (IS_ERR(pages))
-		return PTR_ERR(pages);
-	address = vmap(pages, exported->page_count, VM_MAP, PAGE_KERNEL);
-	if (!address) {
-		unpin(pages, exported->page_count);
+	mutex_lock(&exported->lock);
+	ret = pin(exported);
+	mutex_unlock(&exported->lock);
+	if (ret)
+		return ret;
+	address = vmap(exported->pages, exported->page_count, VM_MAP, PAGE_KERNEL);
+	if (!address)
 		return -ENOMEM;
-	}
-	exported->vmapped = pages;
 	iosys_map_set_vaddr(map, address);
 	return 0;
 }
 
 static void exported_vunmap(struct dma_buf *dmabuf, struct iosys_map *map)
 {
-	struct exported *exported = dmabuf->priv;
-
 	vunmap(map->vaddr);
-	unpin(exported->vmapped, exported->page_count);
+}
+
+static void drop(struct exported *exported)
+{
+	if (exported->pages)
+		unpin(exported->pages, exported->page_count);
+	fput(exported->memory);
+	kfree(exported);
 }
 
 static void exported_release(struct dma_buf *dmabuf)
 {
-	struct exported *exported = dmabuf->priv;
-
-	fput(exported->memory);
-	kfree(exported);
+	drop(dmabuf->priv);
 }
 
 static const struct dma_buf_ops exported_ops = {
@@ -254,8 +249,8 @@ struct file *shim_export(struct file *memory, u32 open_flags)
 
 	if (!exported)
 		return ERR_PTR(-ENOMEM);
-	exported->memory = get_file(memory);
 	exported->page_count = shim_memory_pages(memory);
+	exported->memory = get_file(memory);
 	mutex_init(&exported->lock);
 	INIT_LIST_HEAD(&exported->mappings);
 	info.ops = &exported_ops;
@@ -265,7 +260,6 @@ struct file *shim_export(struct file *memory, u32 open_flags)
 	dmabuf = dma_buf_export(&info);
 	if (!IS_ERR(dmabuf))
 		return dmabuf->file;
-	fput(exported->memory);
-	kfree(exported);
+	drop(exported);
 	return ERR_CAST(dmabuf);
 }

@@ -5,7 +5,6 @@
 #include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/pid_namespace.h>
 #include <linux/random.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -22,38 +21,33 @@ static bool is_cuse(const struct file_operations *fops)
 	return !strcmp(name, "cuse_file_ioctl") && !fops->mmap;
 }
 
-/* Asks whoever serves the node to confirm, by the same control file, a number that nobody else knows. */
-static long attach_file(struct shim_node *node, struct file *file, struct cdev *cdev)
+/* Asks whoever serves the node. */
+static long attach_file(struct shim_node *node, struct file *file, struct cdev *cdev, u32 giving)
 {
-	unsigned long nonce = get_random_long() | 1;
-	const struct file_operations *fops;
-	bool free;
+	const struct file_operations *fops = READ_ONCE(cdev->ops);
+	u64 nonce = get_random_u64();
 	long ret;
 
-	spin_lock(&shim_lock);
-	fops = cdev->ops;
-	free = !node->cdev && !node->attacher && !shim_intercepts(fops);
-	if (free) {
-		node->attacher = task_pid(current);
-		node->nonce = nonce;
-		node->confirmed = false;
-	}
-	spin_unlock(&shim_lock);
-	if (!free)
+	if (shim_intercepts(fops))
 		return -EBUSY;
-	ret = is_cuse(fops) ? fops->unlocked_ioctl(file, DAEDALUS_SHIM_HELLO, nonce) : -ENODEV;
-	spin_lock(&shim_lock);
-	node->attacher = NULL;
-	node->nonce = 0;
-	if (ret >= 0)
-		ret = !node->confirmed ? -EPERM : cdev->ops != fops ? -EBUSY : 0;
-	if (!ret) {
+	if (!is_cuse(fops))
+		return -ENODEV;
+	ret = fops->unlocked_ioctl(file, DAEDALUS_SHIM_HELLO, nonce);
+	if (ret < 0)
+		return ret;
+	if (ret != DAEDALUS_SHIM_YES(nonce))
+		return -EPERM;
+	ret = -EBUSY;
+	mutex_lock(&shim_lock);
+	if (!node->cdev && cdev->ops == fops) {
 		kobject_get(&cdev->kobj);
 		node->cdev = cdev;
+		node->giving = giving;
 		list_add(&node->entry, &shim_nodes);
 		shim_intercept(cdev, fops);
+		ret = 0;
 	}
-	spin_unlock(&shim_lock);
+	mutex_unlock(&shim_lock);
 	return ret;
 }
 
@@ -64,8 +58,6 @@ static long attach(struct shim_node *node, struct daedalus_shim_attach *ask)
 	struct file *file;
 	long ret = -ENODEV;
 
-	if (ask->reserved)
-		return -EINVAL;
 	/* Who puts memory and descriptors into others could as well write to them. */
 	if (!capable(CAP_SYS_PTRACE))
 		return -EPERM;
@@ -74,122 +66,77 @@ static long attach(struct shim_node *node, struct daedalus_shim_attach *ask)
 		return -EBADF;
 	inode = file_inode(file);
 	if (S_ISCHR(inode->i_mode) && inode->i_cdev)
-		ret = attach_file(node, file, inode->i_cdev);
+		ret = attach_file(node, file, inode->i_cdev, ask->giving);
 	fput(file);
-	return ret;
-}
-
-static long confirm(struct shim_node *node, struct daedalus_shim_confirm *ask)
-{
-	long ret = -EINVAL;
-
-	spin_lock(&shim_lock);
-	if (!ask->reserved && node->nonce && node->nonce == ask->nonce) {
-		node->confirmed = pid_nr_ns(node->attacher, node->pids) == ask->tid;
-		ret = node->confirmed ? 0 : -EXDEV;
-	}
-	/* One try for each, so that it cannot be guessed. */
-	node->nonce = 0;
-	spin_unlock(&shim_lock);
 	return ret;
 }
 
 static long detach(struct shim_node *node)
 {
+	struct shim_client *client, *next;
 	struct cdev *cdev;
-	LIST_HEAD(bindings);
 
-	spin_lock(&shim_lock);
+	mutex_lock(&shim_lock);
 	cdev = node->cdev;
 	if (cdev) {
 		shim_restore(cdev);
 		list_del(&node->entry);
 		node->cdev = NULL;
-		shim_orphan_clients(node, &bindings);
+		list_for_each_entry_safe(client, next, &node->clients, entry)
+			shim_orphan(client);
+		kobject_put(&cdev->kobj);
 	}
-	spin_unlock(&shim_lock);
-	if (!cdev)
-		return -ENOTCONN;
-	shim_drop_bindings(&bindings);
-	kobject_put(&cdev->kobj);
-	return 0;
-}
-
-static long get_file_id(struct shim_node *node, struct daedalus_shim_file *ask)
-{
-	struct shim_call *call;
-
-	if (ask->reserved)
-		return -EINVAL;
-	spin_lock(&shim_lock);
-	call = shim_call_of(node, ask->tid);
-	if (call)
-		ask->file = call->client->id;
-	spin_unlock(&shim_lock);
-	return call ? 0 : -ESRCH;
-}
-
-static long add_binding(struct shim_node *node, u64 file, struct shim_binding *binding)
-{
-	struct shim_client *client = shim_client_by_id(node, file);
-
-	if (!client)
-		return -ENOENT;
-	if (shim_binding_at(client, binding->offset))
-		return -EEXIST;
-	if (client->binding_count == DAEDALUS_SHIM_MAX_BINDINGS)
-		return -ENOSPC;
-	client->binding_count++;
-	list_add(&binding->entry, &client->bindings);
-	return 0;
+	mutex_unlock(&shim_lock);
+	return cdev ? 0 : -ENOTCONN;
 }
 
 static long bind(struct shim_node *node, struct daedalus_shim_bind *ask)
 {
-	struct shim_binding *binding;
-	LIST_HEAD(dropped);
+	struct shim_client *client;
+	struct file *memory;
 	long ret;
 
 	if (ask->reserved || offset_in_page(ask->offset))
 		return -EINVAL;
-	binding = kmalloc(sizeof(*binding), GFP_KERNEL_ACCOUNT);
-	if (!binding)
-		return -ENOMEM;
-	binding->offset = ask->offset >> PAGE_SHIFT;
-	binding->memory = shim_get_memory(ask->memfd);
-	if (IS_ERR(binding->memory)) {
-		ret = PTR_ERR(binding->memory);
-		kfree(binding);
-		return ret;
-	}
-	spin_lock(&shim_lock);
-	ret = add_binding(node, ask->file, binding);
-	spin_unlock(&shim_lock);
-	if (ret) {
-		list_add(&binding->entry, &dropped);
-		shim_drop_bindings(&dropped);
-	}
+	memory = shim_get_memory(ask->memfd);
+	if (IS_ERR(memory))
+		return PTR_ERR(memory);
+	mutex_lock(&shim_lock);
+	client = shim_client_by_id(node, ask->file);
+	if (!client)
+		ret = -ENOENT;
+	else if (xa_load(&client->bindings, ask->offset >> PAGE_SHIFT))
+		ret = -EEXIST;
+	else if (client->binding_count == DAEDALUS_SHIM_MAX_BINDINGS)
+		ret = -ENOSPC;
+	else
+		ret = xa_insert(&client->bindings, ask->offset >> PAGE_SHIFT, memory, GFP_KERNEL);
+	if (!ret)
+		client->binding_count++;
+	mutex_unlock(&shim_lock);
+	if (ret)
+		fput(memory);
 	return ret;
 }
 
 static long unbind(struct shim_node *node, struct daedalus_shim_bind *ask)
 {
-	struct shim_binding *binding;
 	struct shim_client *client;
-	LIST_HEAD(dropped);
+	struct file *memory = NULL;
 
 	if (ask->reserved || offset_in_page(ask->offset))
 		return -EINVAL;
-	spin_lock(&shim_lock);
+	mutex_lock(&shim_lock);
 	client = shim_client_by_id(node, ask->file);
-	binding = client ? shim_binding_at(client, ask->offset >> PAGE_SHIFT) : NULL;
-	if (binding) {
+	if (client)
+		memory = xa_erase(&client->bindings, ask->offset >> PAGE_SHIFT);
+	if (memory)
 		client->binding_count--;
-		list_move(&binding->entry, &dropped);
-	}
-	spin_unlock(&shim_lock);
-	shim_drop_bindings(&dropped);
-	return binding ? 0 : -ENOENT;
+	mutex_unlock(&shim_lock);
+	if (!memory)
+		return -ENOENT;
+	fput(memory);
+	return 0;
 }
 
 static struct file *file_to_give(struct daedalus_shim_give *ask)
@@ -210,19 +157,19 @@ static struct file *file_to_give(struct daedalus_shim_give *ask)
 
 static long add_given(struct shim_node *node, struct daedalus_shim_give *ask, struct file *file)
 {
-	struct shim_call *call = shim_call_of(node, ask->tid);
+	struct shim_client *client = shim_client_by_id(node, ask->file);
 
-	if (!call || call->client->id != ask->file)
+	if (!client)
+		return -ENOENT;
+	if (!client->gives)
 		return -ESRCH;
-	if (ask->at % sizeof(int) || ask->at >= _IOC_SIZE(call->cmd))
+	if (ask->at % sizeof(int) || ask->at >= _IOC_SIZE(client->giving) || _IOC_SIZE(client->giving) - ask->at < sizeof(int))
 		return -EINVAL;
-	if (_IOC_SIZE(call->cmd) - ask->at < sizeof(int))
-		return -EINVAL;
-	if (call->given)
+	if (client->given)
 		return -EBUSY;
-	call->given = file;
-	call->given_at = ask->at;
-	call->given_flags = ask->open_flags & O_CLOEXEC;
+	client->given = file;
+	client->given_at = ask->at;
+	client->given_flags = ask->open_flags & O_CLOEXEC;
 	return 0;
 }
 
@@ -231,14 +178,14 @@ static long give(struct shim_node *node, struct daedalus_shim_give *ask)
 	struct file *file;
 	long ret;
 
-	if (ask->reserved || (ask->flags & ~DAEDALUS_SHIM_GIVE_DMABUF) || (ask->open_flags & ~(O_CLOEXEC | O_ACCMODE)))
+	if ((ask->flags & ~DAEDALUS_SHIM_GIVE_DMABUF) || (ask->open_flags & ~(O_CLOEXEC | O_ACCMODE)))
 		return -EINVAL;
 	file = file_to_give(ask);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	spin_lock(&shim_lock);
+	mutex_lock(&shim_lock);
 	ret = add_given(node, ask, file);
-	spin_unlock(&shim_lock);
+	mutex_unlock(&shim_lock);
 	if (ret)
 		fput(file);
 	return ret;
@@ -247,53 +194,32 @@ static long give(struct shim_node *node, struct daedalus_shim_give *ask)
 static long control_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct shim_node *node = file->private_data;
-	void __user *argument = (void __user *)arg;
 	union {
-		u32 version;
 		struct daedalus_shim_attach attach;
-		struct daedalus_shim_confirm confirm;
-		struct daedalus_shim_file file;
 		struct daedalus_shim_bind bind;
 		struct daedalus_shim_give give;
-	} ask = { };
-	long ret;
+	} ask;
 
 	if (_IOC_TYPE(cmd) != DAEDALUS_SHIM_IOC || _IOC_SIZE(cmd) > sizeof(ask))
 		return -ENOTTY;
-	if ((_IOC_DIR(cmd) & _IOC_WRITE) && copy_from_user(&ask, argument, _IOC_SIZE(cmd)))
+	if (_IOC_DIR(cmd) == _IOC_WRITE && copy_from_user(&ask, (void __user *)arg, _IOC_SIZE(cmd)))
 		return -EFAULT;
 	switch (cmd) {
 	case DAEDALUS_SHIM_GET_VERSION:
-		ask.version = DAEDALUS_SHIM_VERSION;
-		ret = 0;
-		break;
+		return put_user(DAEDALUS_SHIM_VERSION, (u32 __user *)arg);
 	case DAEDALUS_SHIM_ATTACH:
-		ret = attach(node, &ask.attach);
-		break;
-	case DAEDALUS_SHIM_CONFIRM:
-		ret = confirm(node, &ask.confirm);
-		break;
+		return attach(node, &ask.attach);
 	case DAEDALUS_SHIM_DETACH:
-		ret = detach(node);
-		break;
-	case DAEDALUS_SHIM_GET_FILE:
-		ret = get_file_id(node, &ask.file);
-		break;
+		return detach(node);
 	case DAEDALUS_SHIM_BIND:
-		ret = bind(node, &ask.bind);
-		break;
+		return bind(node, &ask.bind);
 	case DAEDALUS_SHIM_UNBIND:
-		ret = unbind(node, &ask.bind);
-		break;
+		return unbind(node, &ask.bind);
 	case DAEDALUS_SHIM_GIVE:
-		ret = give(node, &ask.give);
-		break;
+		return give(node, &ask.give);
 	default:
 		return -ENOTTY;
 	}
-	if (!ret && (_IOC_DIR(cmd) & _IOC_READ) && copy_to_user(argument, &ask, _IOC_SIZE(cmd)))
-		return -EFAULT;
-	return ret;
 }
 
 static int control_open(struct inode *inode, struct file *file)
@@ -302,18 +228,15 @@ static int control_open(struct inode *inode, struct file *file)
 
 	if (!node)
 		return -ENOMEM;
-	node->pids = get_pid_ns(task_active_pid_ns(current));
+	INIT_LIST_HEAD(&node->clients);
 	file->private_data = node;
 	return 0;
 }
 
 static int control_release(struct inode *inode, struct file *file)
 {
-	struct shim_node *node = file->private_data;
-
-	detach(node);
-	put_pid_ns(node->pids);
-	kfree(node);
+	detach(file->private_data);
+	kfree(file->private_data);
 	return 0;
 }
 

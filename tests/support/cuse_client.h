@@ -18,11 +18,12 @@ namespace daedalus::test {
 /// What can be mapped, by client and offset. Any thread.
 class CuseMappings final : public transport::CuseExtension {
 public:
-    Result<uint64_t> fileOf(pid_t tid) override {
-        const std::lock_guard lock(mutex_);
-        const auto caller = callers_.find(tid);
-        if (caller == callers_.end()) return fail(ESRCH);
-        return reinterpret_cast<uintptr_t>(caller->second);
+    /// An ioctl by which a client names its file, as the kernel module would; its argument is the client's own address.
+    static constexpr unsigned kName = _IO('t', 0);
+
+    std::optional<OwnCall> ownCall(pid_t /*tid*/, uint32_t cmd, uint64_t argument) override {
+        if (cmd != kName) return std::nullopt;
+        return OwnCall{0, argument};
     }
     Result<> bind(uint64_t file, uint64_t offset, int memfd) override {
         const std::lock_guard lock(mutex_);
@@ -33,24 +34,17 @@ public:
         const std::lock_guard lock(mutex_);
         bound_[file].erase(offset);
     }
-    Result<> give(uint64_t /*file*/, pid_t tid, const ioctl::PassedFd& passed) override {
+    Result<> give(uint64_t file, const ioctl::PassedFd& passed) override {
         const std::lock_guard lock(mutex_);
         const int command = (passed.flags & O_CLOEXEC) != 0 ? F_DUPFD_CLOEXEC : F_DUPFD;
-        given_[tid] = {passed.offset, ::fcntl(passed.fd.get(), command, 0)};
+        given_[file] = {passed.offset, ::fcntl(passed.fd.get(), command, 0)};
         return {};
     }
-    std::optional<int> ownCall(pid_t /*tid*/, uint32_t /*cmd*/, uint64_t /*argument*/) override { return std::nullopt; }
 
-    /// This thread waits in a call of `client` until leave().
-    void enter(const void* client) {
+    /// A VIDIOC_EXPBUF of `client` has returned; stores the number of the descriptor that it gave.
+    void take(const void* client, void* argument) {
         const std::lock_guard lock(mutex_);
-        callers_[::gettid()] = client;
-    }
-    /// The call has returned; stores the number of a descriptor that it gave.
-    void leave(void* argument) {
-        const std::lock_guard lock(mutex_);
-        callers_.erase(::gettid());
-        if (const auto given = given_.extract(::gettid()))
+        if (const auto given = given_.extract(reinterpret_cast<uintptr_t>(client)))
             std::memcpy(static_cast<char*>(argument) + given.mapped().first, &given.mapped().second, sizeof(int32_t));
     }
     void* map(const void* client, size_t length, int protection, uint64_t offset) {
@@ -72,23 +66,25 @@ public:
 
 private:
     std::mutex mutex_;
-    std::map<pid_t, const void*> callers_;
-    std::map<pid_t, std::pair<uint32_t, int32_t>> given_;
+    std::map<uint64_t, std::pair<uint32_t, int32_t>> given_;
     std::map<uint64_t, std::map<uint64_t, UniqueFd>> bound_;
 };
 
 /// Passes each call on to the kernel, except mmap.
 class CuseClient final : public FdClient {
 public:
-    CuseClient(UniqueFd fd, CuseMappings& mappings) : FdClient(std::move(fd)), mappings_(mappings) {}
+    CuseClient(UniqueFd fd, CuseMappings& mappings) : FdClient(std::move(fd)), mappings_(mappings) {
+        FdClient::ioctl(CuseMappings::kName, this);
+    }
     ~CuseClient() override { mappings_.forget(this); }
     CuseClient(const CuseClient&) = delete;
     CuseClient& operator=(const CuseClient&) = delete;
 
     int ioctl(unsigned long cmd, void* argument) override {
-        mappings_.enter(this);
+        if (cmd != VIDIOC_EXPBUF) return FdClient::ioctl(cmd, argument);
+        const std::lock_guard oneAtATime(exports_);
         const int error = FdClient::ioctl(cmd, argument);
-        mappings_.leave(argument);
+        mappings_.take(this, argument);
         return error;
     }
     void* mmap(size_t length, int protection, uint64_t offset) override {
@@ -97,6 +93,7 @@ public:
 
 private:
     CuseMappings& mappings_;
+    std::mutex exports_;
 };
 
 }  // namespace daedalus::test

@@ -15,23 +15,29 @@
 
 namespace daedalus::transport {
 
-/// What a kernel module adds to a CUSE node, which by itself cannot be mapped and cannot hand descriptors to clients. A thread
-/// is named by its id as the kernel gives it with the call in which it waits. Loop thread.
+/// What a kernel module adds to a CUSE node, which by itself cannot be mapped and cannot hand descriptors to clients. Loop
+/// thread.
 class CuseExtension {
 public:
+    /// What to make of an ioctl that is the extension's own.
+    struct OwnCall {
+        int result = 0;  ///< the ioctl's; -errno for an error
+        /// Names the open file of the ioctl in the other calls, until it is closed. A file without a name has to do without the
+        /// extension.
+        std::optional<uint64_t> file;
+    };
+
     virtual ~CuseExtension() = default;
-    /// Names the open file whose thread `tid` waits in an ioctl, until that file is closed. ESRCH: this file has to do without
-    /// the extension.
-    [[nodiscard]] virtual Result<uint64_t> fileOf(pid_t tid) = 0;
+    /// An ioctl that V4L2 does not know, in which the thread `tid` waits (as the kernel numbers it): nothing if it is not the
+    /// extension's own.
+    [[nodiscard]] virtual std::optional<OwnCall> ownCall(pid_t tid, uint32_t cmd, uint64_t argument) = 0;
     /// Lets clients map `memfd` (still the caller's) at `offset` of an open file. EEXIST: something is bound there.
     [[nodiscard]] virtual Result<> bind(uint64_t file, uint64_t offset, int memfd) = 0;
     /// Nothing can be mapped there any more. Mappings stay.
     virtual void unbind(uint64_t file, uint64_t offset) = 0;
-    /// Once the ioctl in which the thread `tid` waits is answered without an error, its process has a descriptor for
-    /// `passed.fd`, the number of which is stored at `passed.offset` of the argument.
-    [[nodiscard]] virtual Result<> give(uint64_t file, pid_t tid, const ioctl::PassedFd& passed) = 0;
-    /// An ioctl that V4L2 does not know: 0 or an errno if it is the extension's own, nothing if it is not.
-    [[nodiscard]] virtual std::optional<int> ownCall(pid_t tid, uint32_t cmd, uint64_t argument) = 0;
+    /// Once the VIDIOC_EXPBUF of that file, of which one at a time is under way, is answered without an error, its caller has a
+    /// descriptor for `passed.fd`, the number of which is stored at `passed.offset` of the argument.
+    [[nodiscard]] virtual Result<> give(uint64_t file, const ioctl::PassedFd& passed) = 0;
 };
 
 struct CuseOptions {

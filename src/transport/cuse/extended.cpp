@@ -8,22 +8,15 @@
 
 namespace daedalus::transport::cuse {
 
-std::optional<uint64_t> Extended::fileOf(pid_t tid) {
-    if (!file_)
-        if (const auto named = extension_.fileOf(tid)) file_ = *named;
-    return file_;
-}
-
-int Extended::answered(pid_t tid, uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer) {
+int Extended::answered(uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer) {
     const bool frees = cmd == VIDIOC_REQBUFS || cmd == VIDIOC_REMOVE_BUFS;
     if (cmd != VIDIOC_QUERYBUF && !frees && answer.fds.empty()) return 0;
-    const auto name = fileOf(tid);
     // mmap will fail with ENODEV, as without an extension.
-    if (!name) return answer.fds.empty() ? 0 : ENOTTY;
-    if (frees) unbindFreed(*name, file);
+    if (!file_) return answer.fds.empty() ? 0 : ENOTTY;
+    if (frees) unbindFreed(*file_, file);
     for (const auto& passed : answer.fds)
-        if (auto given = extension_.give(*name, tid, passed); !given) return given.error().value;
-    return cmd == VIDIOC_QUERYBUF ? bindPlanes(*name, file, answer.payload) : 0;
+        if (auto given = extension_.give(*file_, passed); !given) return given.error().value;
+    return cmd == VIDIOC_QUERYBUF ? bindPlanes(*file_, file, answer.payload) : 0;
 }
 
 int Extended::bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload) {

@@ -1,8 +1,6 @@
 // What an open file asks of a CuseExtension: which memory can be mapped at which offset, and descriptors for the client.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -18,14 +16,17 @@ class Extended {
 public:
     explicit Extended(CuseExtension& extension) : extension_(extension) {}
 
-    /// False for a file that has to do without the extension. `tid` waits in an ioctl of the file.
-    [[nodiscard]] bool reaches(pid_t tid) { return fileOf(tid).has_value(); }
-    /// The call of thread `tid` is about to be answered without an error: QUERYBUF makes its planes mappable, freed buffers
-    /// stop to be, descriptors are given. 0, or the errno to answer instead.
-    [[nodiscard]] int answered(pid_t tid, uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer);
+    /// The extension has told a name for the file. The first one counts: later ones come from the client.
+    void named(uint64_t file) {
+        if (!file_) file_ = file;
+    }
+    /// False for a file that has to do without the extension.
+    [[nodiscard]] bool reaches() const { return file_.has_value(); }
+    /// A call is about to be answered without an error: QUERYBUF makes its planes mappable, freed buffers stop to be,
+    /// descriptors are given. 0, or the errno to answer instead.
+    [[nodiscard]] int answered(uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer);
 
 private:
-    [[nodiscard]] std::optional<uint64_t> fileOf(pid_t tid);
     [[nodiscard]] int bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload);
     void unbindFreed(uint64_t name, ioctl::File& file);
 

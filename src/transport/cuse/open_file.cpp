@@ -70,11 +70,12 @@ void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, s
     if (!ioctl::Node::takes(cmd)) {
         const auto own = extended_ ? shared_.extension->ownCall(pending->tid, cmd, pending->address) : std::nullopt;
         if (own) {
-            ::fuse_reply_ioctl(pending->request, -*own, nullptr, 0);
+            if (own->file) extended_->named(*own->file);
+            ::fuse_reply_ioctl(pending->request, own->result, nullptr, 0);
             return;
         }
         payload = fail(ENOTTY);
-    } else if (cmd == VIDIOC_EXPBUF && !(extended_ && extended_->reaches(pending->tid))) {
+    } else if (cmd == VIDIOC_EXPBUF && !(extended_ && extended_->reaches())) {
         // A descriptor could not be handed over: as a driver without dma-buf export says it.
         ::fuse_reply_err(pending->request, ENOTTY);
         return;
@@ -140,9 +141,9 @@ void OpenFile::answered(const PendingRef& pending, ioctl::Answer&& answer) {
         return dispatch(pending, makeCall(*pending, std::move(answer.payload), false));
     if (answer.error == EFAULT && pending->gatherError != 0) answer.error = pending->gatherError;
     if (answer.error == EBADF && shared_.ending) answer.error = ENODEV;
-    if (answer.error == 0 && extended_) answer.error = extended_->answered(pending->tid, pending->cmd, *file_, answer);
+    if (answer.error == 0 && extended_) answer.error = extended_->answered(pending->cmd, *file_, answer);
     const bool allocates = pending->cmd == VIDIOC_REQBUFS || pending->cmd == VIDIOC_CREATE_BUFS;
-    if (answer.error == 0 && allocates && !(extended_ && extended_->reaches(pending->tid))) adviseOnMmap(answer.payload);
+    if (answer.error == 0 && allocates && !(extended_ && extended_->reaches())) adviseOnMmap(answer.payload);
     if (answer.error == 0 && pending->cmd == VIDIOC_DQBUF)
         if (auto given = userBuffers_.giveBack(pending->tid, answer.payload); !given) answer.error = given.error().value;
     reply(*pending, answer);

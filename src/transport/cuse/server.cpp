@@ -58,7 +58,7 @@ struct Server::Operations {
         if (!file) {
             const auto own = of(request).shim_.ownCall(::fuse_req_ctx(request)->pid, static_cast<uint32_t>(cmd),
                                                        reinterpret_cast<uintptr_t>(argument));
-            ::fuse_reply_ioctl(request, -own.value_or(EBADF), nullptr, 0);
+            ::fuse_reply_ioctl(request, own ? own->result : -EBADF, nullptr, 0);
             return;
         }
         // libfuse's int would extend the top bit of the number.

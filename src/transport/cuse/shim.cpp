@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "daedalus/base/log.h"
+#include "daedalus/v4l2/uapi.h"
 #include "proto/daedalus_shim.h"
 
 namespace daedalus::transport::cuse {
@@ -36,7 +37,7 @@ int attachNode(int control, const char* nodePath) {
         if ((errno != EACCES && errno != EPERM && errno != ENOENT) || std::chrono::steady_clock::now() > end) return errno;
         ::usleep(std::chrono::microseconds(kPause).count());
     }
-    const daedalus_shim_attach attach{node, 0};
+    const daedalus_shim_attach attach{node, static_cast<uint32_t>(VIDIOC_EXPBUF)};
     return command(control, DAEDALUS_SHIM_ATTACH, &attach);
 }
 
@@ -68,7 +69,7 @@ pid_t startAttacher(int control, const std::string& nodePath) {
 const char* adviceFor(int error) {
     switch (error) {
         case EPERM:
-            return "the module serves only daemons with CAP_SYS_PTRACE, whose thread ids are those of /dev/cuse";
+            return "the module serves only daemons with CAP_SYS_PTRACE";
         case EACCES:
         case ENOENT:
             return "the daemon must be able to open its own device; join the group that owns it";
@@ -135,13 +136,6 @@ void Shim::refuse(const std::string& thing, int error, const char* advice) {
     log::warn("{}: serving without mmap and EXPBUF: {}: {}; {}", nodePath_, thing, std::strerror(error), advice);
 }
 
-Result<uint64_t> Shim::fileOf(pid_t tid) {
-    daedalus_shim_file ask{tid, 0, 0};
-    const int error = state_ == State::Attached ? command(control_.get(), DAEDALUS_SHIM_GET_FILE, &ask) : ESRCH;
-    if (error != 0) return fail(error);
-    return ask.file;
-}
-
 Result<> Shim::bind(uint64_t file, uint64_t offset, int memfd) {
     const daedalus_shim_bind bind{file, offset, memfd, 0};
     if (const int error = command(control_.get(), DAEDALUS_SHIM_BIND, &bind); error != 0) return fail(error);
@@ -153,24 +147,23 @@ void Shim::unbind(uint64_t file, uint64_t offset) {
     (void)command(control_.get(), DAEDALUS_SHIM_UNBIND, &bind);
 }
 
-Result<> Shim::give(uint64_t file, pid_t tid, const ioctl::PassedFd& passed) {
+Result<> Shim::give(uint64_t file, const ioctl::PassedFd& passed) {
     const bool isMemory = ::fcntl(passed.fd.get(), F_GET_SEALS) >= 0;
     const daedalus_shim_give give{.file = file,
-                                  .tid = tid,
                                   .fd = passed.fd.get(),
                                   .at = passed.offset,
                                   .open_flags = static_cast<uint32_t>(passed.flags),
-                                  .flags = isMemory ? DAEDALUS_SHIM_GIVE_DMABUF : 0,
-                                  .reserved = 0};
+                                  .flags = isMemory ? DAEDALUS_SHIM_GIVE_DMABUF : 0};
     if (const int error = command(control_.get(), DAEDALUS_SHIM_GIVE, &give); error != 0) return fail(error);
     return {};
 }
 
-std::optional<int> Shim::ownCall(pid_t tid, uint32_t cmd, uint64_t argument) {
-    // A client that says HELLO would spend the only try.
-    if (cmd != DAEDALUS_SHIM_HELLO || !isOwn(tid)) return std::nullopt;
-    const daedalus_shim_confirm confirm{argument, tid, 0};
-    return command(control_.get(), DAEDALUS_SHIM_CONFIRM, &confirm);
+std::optional<CuseExtension::OwnCall> Shim::ownCall(pid_t tid, uint32_t cmd, uint64_t argument) {
+    if (!control_) return std::nullopt;
+    // The first clients may come before we have learnt that the device is attached.
+    if (cmd == DAEDALUS_SHIM_NAME) return OwnCall{0, argument};
+    if (cmd == DAEDALUS_SHIM_HELLO && isOwn(tid)) return OwnCall{DAEDALUS_SHIM_YES(argument), std::nullopt};
+    return std::nullopt;
 }
 
 }  // namespace daedalus::transport::cuse

@@ -38,13 +38,13 @@ public:
     [[nodiscard]] bool isOwn(pid_t tid) const { return tid > 0 && tid == attacher_; }
 
     /// Errors of these are those of the module's commands (proto/daedalus_shim.h).
-    Result<uint64_t> fileOf(pid_t tid) override;
     Result<> bind(uint64_t file, uint64_t offset, int memfd) override;
     void unbind(uint64_t file, uint64_t offset) override;
     /// A memfd becomes a dma-buf.
-    Result<> give(uint64_t file, pid_t tid, const ioctl::PassedFd& passed) override;
-    /// The module's question (DAEDALUS_SHIM_HELLO) comes from the process of begin() only.
-    std::optional<int> ownCall(pid_t tid, uint32_t cmd, uint64_t argument) override;
+    Result<> give(uint64_t file, const ioctl::PassedFd& passed) override;
+    /// The module's question (DAEDALUS_SHIM_HELLO) is answered to the process of begin() only. A client that makes up a name
+    /// (DAEDALUS_SHIM_NAME) finds no file by it.
+    std::optional<OwnCall> ownCall(pid_t tid, uint32_t cmd, uint64_t argument) override;
 
 private:
     enum class State : uint8_t { Idle, Attaching, Attached, Refused };

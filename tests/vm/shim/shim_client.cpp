@@ -29,9 +29,9 @@ int unbind(int control, uint64_t file, uint64_t offset) {
     return command(control, DAEDALUS_SHIM_UNBIND, &bind);
 }
 
-uint64_t fileOf(int control, int fd) {
-    HeldCall call(control, fd);
-    return call.file();
+uint64_t fileOf(int fd) {
+    uint64_t name = 0;
+    return command(fd, kToyName, &name) == 0 ? name : 0;
 }
 
 Mapping::Mapping(int fd, uint64_t offset, size_t size, int flags, int protection)
@@ -44,17 +44,9 @@ Mapping::~Mapping() {
 }
 
 HeldCall::HeldCall(int control, int fd, ToyArgument* argument)
-    : control_(control), fd_(fd), argument_(argument ? argument : &own_) {
-    thread_ = std::thread([this] {
-        tid_ = ::gettid();
-        error_ = command(fd_, kToyHold, argument_);
-    });
-    // A call that the shim does not see never becomes known: half a second for those.
-    for (int tries = 0; tries < 250 && file_ == 0 && error_ < 0; ++tries) {
-        daedalus_shim_file ask{tid_, 0, 0};
-        if (command(control_, DAEDALUS_SHIM_GET_FILE, &ask) == 0) file_ = ask.file;
-        if (file_ == 0) std::this_thread::sleep_for(kPause);
-    }
+    : control_(control), fd_(fd), argument_(argument ? argument : &own_), file_(fileOf(fd)) {
+    thread_ = std::thread([this] { error_ = command(fd_, kToyHold, argument_); });
+    for (int32_t held = 0; error_ < 0 && command(fd_, kToyHeld, &held) == 0 && held == 0;) std::this_thread::sleep_for(kPause);
 }
 
 HeldCall::~HeldCall() {
@@ -63,7 +55,7 @@ HeldCall::~HeldCall() {
 }
 
 int HeldCall::give(int fd, uint32_t flags, uint32_t openFlags, uint32_t at) const {
-    const daedalus_shim_give give{file_, tid_, fd, at, openFlags, flags, 0};
+    const daedalus_shim_give give{file_, fd, at, openFlags, flags};
     return command(control_, DAEDALUS_SHIM_GIVE, &give);
 }
 

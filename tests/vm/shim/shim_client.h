@@ -32,8 +32,8 @@ int command(int fd, unsigned long number, Argument* argument) {
 [[nodiscard]] int bind(int control, uint64_t file, uint64_t offset, int memory);
 /// 0 or the errno of UNBIND.
 [[nodiscard]] int unbind(int control, uint64_t file, uint64_t offset);
-/// The name of the open file `fd`, asked for in a call that is held for it; 0 if there is none.
-[[nodiscard]] uint64_t fileOf(int control, int fd);
+/// The name that the shim has given to the open file `fd`; 0 if there is none.
+[[nodiscard]] uint64_t fileOf(int fd);
 
 /// A mapping; unmapped in the end.
 class Mapping {
@@ -55,14 +55,13 @@ private:
 /// A thread that is in an ioctl which the node answers when it is released.
 class HeldCall {
 public:
-    /// Returns when the shim knows the call, or when there is none to know. `argument`: for the call, or null for its own.
+    /// Returns when the node holds the call. `argument`: for the call, or null for its own.
     HeldCall(int control, int fd, ToyArgument* argument = nullptr);
     ~HeldCall();
     HeldCall(const HeldCall&) = delete;
     HeldCall& operator=(const HeldCall&) = delete;
 
-    [[nodiscard]] pid_t tid() const { return tid_; }
-    /// What GET_FILE says; 0 if it fails.
+    /// As fileOf().
     [[nodiscard]] uint64_t file() const { return file_; }
     /// 0 or the errno of GIVE, with the number at ToyArgument::fd unless `at` says otherwise.
     [[nodiscard]] int give(int fd, uint32_t flags, uint32_t openFlags = 0, uint32_t at = offsetof(ToyArgument, fd)) const;
@@ -76,9 +75,8 @@ private:
     int fd_;
     ToyArgument own_{0, -1};
     ToyArgument* argument_;
-    std::atomic<pid_t> tid_ = 0;
     std::atomic<int> error_ = -1;
-    uint64_t file_ = 0;
+    uint64_t file_;
     std::thread thread_;
 };
 

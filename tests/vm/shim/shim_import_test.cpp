@@ -33,7 +33,7 @@ constexpr unsigned long kGemClose = _IOW('d', 0x09, GemClose);
 /// A dma-buf over memfds of the test.
 struct Exporter {
     UniqueFd control = openControl();
-    ToyNode node{control.get()};
+    ToyNode node;
     int error = node.attach(control.get());
     UniqueFd client = node.open();
 

@@ -69,7 +69,7 @@ TEST_CASE("the module stays while something needs it, and no longer") {
     REQUIRE(load() == 0);
     UniqueFd control = openControl();
     CHECK(unload() == kInUse);
-    ToyNode node(control.get());
+    ToyNode node;
     const UniqueFd before = node.open();
     REQUIRE(node.attach(control.get()) == 0);
     UniqueFd client = node.open();
@@ -114,7 +114,7 @@ TEST_CASE("loaded and unloaded under clients that hold mappings and dma-bufs") {
         INFO("round " << round);
         REQUIRE(load() == 0);
         UniqueFd control = openControl();
-        ToyNode node(control.get());
+        ToyNode node;
         Hammer hammer(node);
         const UniqueFd before = node.open();
         REQUIRE(node.attach(control.get()) == 0);
@@ -146,7 +146,6 @@ TEST_CASE("loaded and unloaded under clients that hold mappings and dma-bufs") {
         client.reset();
         dmabuf.reset();
         CHECK(hammer.stop() == 0);
-        // The killed server has inherited the control file.
         node.kill();
         CHECK(unload() == 0);
     }

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -21,27 +22,41 @@
 namespace daedalus::test {
 namespace {
 
+struct Held {
+    fuse_req_t request;
+    uint64_t file;
+    ToyArgument argument;
+};
+
 /// The server's state; only that process has it.
 struct Server {
-    int control;
     Hello hello;
-    std::vector<std::pair<fuse_req_t, ToyArgument>> held;
+    std::vector<uint64_t> names;  ///< of the open files, in the order in which they were opened
+    std::vector<Held> held;
 };
 
 Server& serverOf(fuse_req_t req) { return *static_cast<Server*>(fuse_req_userdata(req)); }
 
 void answerHello(fuse_req_t req, uint64_t nonce) {
-    const Server& server = serverOf(req);
-    daedalus_shim_confirm confirm{nonce, fuse_req_ctx(req)->pid, 0};
-    if (server.hello == Hello::WrongNonce) confirm.nonce ^= 2;
-    if (server.hello == Hello::WrongThread) confirm.tid++;
-    if (server.hello != Hello::Ignore) ::ioctl(server.control, DAEDALUS_SHIM_CONFIRM, &confirm);
-    fuse_reply_ioctl(req, 0, nullptr, 0);
+    const int yes = DAEDALUS_SHIM_YES(nonce);
+    switch (serverOf(req).hello) {
+        case Hello::Yes:
+            fuse_reply_ioctl(req, yes, nullptr, 0);
+            return;
+        case Hello::Zero:
+            fuse_reply_ioctl(req, 0, nullptr, 0);
+            return;
+        case Hello::Wrong:
+            fuse_reply_ioctl(req, yes ^ 1, nullptr, 0);
+            return;
+        case Hello::Error:
+            fuse_reply_err(req, EDOM);
+    }
 }
 
 int release(Server& server, int result) {
     const int count = static_cast<int>(server.held.size());
-    for (const auto& [req, argument] : server.held) {
+    for (const auto& [req, file, argument] : server.held) {
         if (result < 0) {
             fuse_reply_err(req, -result);
         } else {
@@ -52,26 +67,44 @@ int release(Server& server, int result) {
     return count;
 }
 
-void onOpen(fuse_req_t req, fuse_file_info* file) { fuse_reply_open(req, file); }
-
-void onIoctl(fuse_req_t req, int signedCommand, void* pointer, fuse_file_info*, unsigned, const void* input, size_t inputSize,
-             size_t) {
+void onOpen(fuse_req_t req, fuse_file_info* file) {
     Server& server = serverOf(req);
-    const auto command = static_cast<unsigned>(signedCommand);
+    file->fh = server.names.size();
+    server.names.push_back(0);
+    fuse_reply_open(req, file);
+}
+
+template <typename Value>
+void answer(fuse_req_t req, const Value& value) {
+    fuse_reply_ioctl(req, 0, &value, sizeof value);
+}
+
+void onIoctl(fuse_req_t req, int signedCommand, void* pointer, fuse_file_info* file, unsigned, const void* input,
+             size_t inputSize, size_t) {
+    Server& server = serverOf(req);
     ToyArgument argument{};
-    if (command == DAEDALUS_SHIM_HELLO) return answerHello(req, reinterpret_cast<uint64_t>(pointer));
     if (inputSize == sizeof argument) std::memcpy(&argument, input, sizeof argument);
-    switch (command) {
-        case kToyNothing:
-            fuse_reply_ioctl(req, 0, &argument, sizeof argument);
+    switch (static_cast<unsigned>(signedCommand)) {
+        case DAEDALUS_SHIM_HELLO:
+            return answerHello(req, reinterpret_cast<uint64_t>(pointer));
+        case DAEDALUS_SHIM_NAME:
+            if (uint64_t& name = server.names.at(file->fh); name == 0) name = reinterpret_cast<uint64_t>(pointer);
+            fuse_reply_ioctl(req, 0, nullptr, 0);
             return;
+        case kToyName:
+            return answer(req, server.names.at(file->fh));
+        case kToyHeld: {
+            const auto isOurs = [&](const Held& held) { return held.file == file->fh; };
+            return answer(req, static_cast<int32_t>(std::count_if(server.held.begin(), server.held.end(), isOurs)));
+        }
+        case kToyNothing:
+            return answer(req, argument);
         case kToyHold:
-            server.held.emplace_back(req, argument);
+            server.held.push_back({req, file->fh, argument});
             return;
         case kToyRelease:
             argument.value = release(server, argument.value);
-            fuse_reply_ioctl(req, 0, &argument, sizeof argument);
-            return;
+            return answer(req, argument);
         case kToyFail:
             fuse_reply_err(req, EDOM);
             return;
@@ -80,9 +113,9 @@ void onIoctl(fuse_req_t req, int signedCommand, void* pointer, fuse_file_info*, 
     }
 }
 
-[[noreturn]] void serve(int control, Hello hello, const std::string& name) {
+[[noreturn]] void serve(Hello hello, const std::string& name) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    Server server{control, hello, {}};
+    Server server{hello, {}, {}};
     std::string deviceName = "DEVNAME=" + name;
     const char* info[] = {deviceName.c_str()};
     cuse_info cuse{};
@@ -101,8 +134,8 @@ void onIoctl(fuse_req_t req, int signedCommand, void* pointer, fuse_file_info*, 
 
 }  // namespace
 
-ToyNode::ToyNode(int control, Hello hello, const std::string& name) : path_("/dev/" + name), server_(::fork()) {
-    if (server_ == 0) serve(control, hello, name);
+ToyNode::ToyNode(Hello hello, const std::string& name) : path_("/dev/" + name), server_(::fork()) {
+    if (server_ == 0) serve(hello, name);
     for (int tries = 0; tries < 500; ++tries) {
         if (::access(path_.c_str(), F_OK) == 0) return;
         std::this_thread::sleep_for(std::chrono::milliseconds(10));
@@ -117,7 +150,7 @@ UniqueFd ToyNode::open(int flags) const { return UniqueFd(::open(path_.c_str(), 
 
 int ToyNode::attach(int control) const {
     const UniqueFd node = open();
-    const daedalus_shim_attach attach{node.get(), 0};
+    const daedalus_shim_attach attach{node.get(), kToyHold};
     return ::ioctl(control, DAEDALUS_SHIM_ATTACH, &attach) == 0 ? 0 : errno;
 }
 

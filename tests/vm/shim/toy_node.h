@@ -19,19 +19,21 @@ struct ToyArgument {
 };
 
 constexpr unsigned kToyNothing = _IOWR('t', 0, ToyArgument);  ///< answered at once
-constexpr unsigned kToyHold = _IOWR('t', 1, ToyArgument);     ///< answered when someone releases it
+constexpr unsigned kToyHold = _IOWR('t', 1, ToyArgument);     ///< answered when someone releases it; may give descriptors
 constexpr unsigned kToyRelease =
     _IOWR('t', 2, ToyArgument);  ///< answers what is held with `value` (0, -errno); sets it to how many
 constexpr unsigned kToyFail = _IOWR('t', 3, ToyArgument);  ///< answered at once with EDOM
+constexpr unsigned kToyName = _IOR('t', 4, uint64_t);      ///< what the shim has named this open file, or 0
+constexpr unsigned kToyHeld = _IOR('t', 5, int32_t);       ///< how many calls of this open file are held
 
-/// What the server does with the shim's question.
-enum class Hello : uint8_t { Confirm, Ignore, WrongNonce, WrongThread };
+/// What the server answers to the shim's question.
+enum class Hello : uint8_t { Yes, Zero, Wrong, Error };
 
-/// A process that serves a node. It inherits the control file, so that it can confirm an attach; the test gives the commands.
+/// A process that serves a node; the test gives the shim's commands.
 class ToyNode {
 public:
     /// Starts the server and waits until its node is there. Aborts the test if that takes too long.
-    explicit ToyNode(int control, Hello hello = Hello::Confirm, const std::string& name = "daedalus-toy");
+    explicit ToyNode(Hello hello = Hello::Yes, const std::string& name = "daedalus-toy");
     /// Kills it.
     ~ToyNode();
     ToyNode(const ToyNode&) = delete;
