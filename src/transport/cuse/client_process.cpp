@@ -10,6 +10,8 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
+#include <sstream>
 #include <string_view>
 
 #include "../gather.h"
@@ -67,19 +69,35 @@ std::optional<DescriptorInfo> readInfo(const std::string& path) {
     return any ? std::optional(info) : std::nullopt;
 }
 
+/// The mounts in a process's mount namespace, which may be another than ours, of the file system with this device number.
+std::set<uint64_t> mountsOf(pid_t tid, unsigned major, unsigned minor) {
+    const std::string wanted = std::to_string(major) + ":" + std::to_string(minor);
+    std::ifstream file(procPath(tid, "mountinfo"));
+    std::set<uint64_t> mounts;
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream words(line);
+        uint64_t mount = 0;
+        uint64_t parent = 0;
+        std::string device;
+        if (words >> mount >> parent >> device && device == wanted) mounts.insert(mount);
+    }
+    return mounts;
+}
+
 /// For clients of other users, of whom CAP_SYS_PTRACE shows fdinfo, but not the call: all descriptors of the device, if they
 /// agree.
 std::optional<bool> nonblockingByInode(pid_t tid, const std::string& nodePath) {
     constexpr size_t kMost = 256;
     struct statx status {};
-    if (::statx(AT_FDCWD, nodePath.c_str(), 0, STATX_INO | STATX_MNT_ID, &status) != 0) return std::nullopt;
+    if (::statx(AT_FDCWD, nodePath.c_str(), 0, STATX_INO, &status) != 0) return std::nullopt;
+    const std::set<uint64_t> mounts = mountsOf(tid, status.stx_dev_major, status.stx_dev_minor);
     std::optional<bool> nonblocking;
     size_t seen = 0;
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(procPath(tid, "fdinfo"), error)) {
         if (++seen > kMost) return std::nullopt;
         const auto info = readInfo(entry.path());
-        if (!info || info->inode != status.stx_ino || info->mount != status.stx_mnt_id) continue;
+        if (!info || info->inode != status.stx_ino || !mounts.contains(info->mount)) continue;
         const bool here = (info->flags & O_NONBLOCK) != 0;
         if (nonblocking && *nonblocking != here) return std::nullopt;
         nonblocking = here;
