@@ -1,40 +1,12 @@
 # The CUSE device with the kernel's own means: the programs of tests/integration, v4l-utils, and daemons that come and go.
 . "$VM_SOURCE/tests/vm/cases.sh"
+. "$VM_SOURCE/tests/vm/daemon.sh"
 
-daedalus=$VM_BUILD/src/daedalus
 programs=$VM_BUILD/tests/integration
 seccomp_run=$VM_BUILD/tests/support/seccomp_run
 compliance="python3 -B $VM_SOURCE/tests/compliance/run.py --daedalus $daedalus --cache $VM_BUILD/streams
     --deviations $VM_SOURCE/docs/deviations.md"
-work=$(mktemp -d)
-chmod 755 "$work"
-cd "$work" || exit
 
-# case_of NAME FUNCTION...: `check`, and no daemon or client of a failed case is left for the next.
-case_of() {
-    name=$1
-    shift
-    check "$name" alone "$@"
-}
-alone() {
-    trap 'kill -KILL $server $client 2>/dev/null || true' EXIT
-    server= client=
-    "$@"
-}
-# serve OPTIONS...: starts a daemon in the background, its process in $server, its log in the file `log`.
-serve() {
-    rm -f log
-    "$daedalus" serve --socket "$work/socket" "$@" >log 2>&1 &
-    server=$!
-    wait_for 20 grep -q 'use it with' log || { cat log; return 1; }
-}
-# stop [SIGNAL]: ends that daemon, and waits for its end.
-stop() {
-    kill "-${1:-TERM}" "$server"
-    status=0
-    wait "$server" || status=$?
-    [ "${1:-TERM}" != TERM ] || same 'the daemon'\''s exit status' 0 "$status"
-}
 # refuses WORDS OPTIONS...: `serve` fails at once, with a message that has these words.
 refuses() {
     words=$1
@@ -43,46 +15,6 @@ refuses() {
     grep -q "$words" refusal || { cat refusal; fail "the message lacks: $words"; }
 }
 over_cuse() { DAEDALUS_TEST_TRANSPORT=cuse "$@"; }
-# decodes NODE [OPTION...]: a small stream by way of the device, each frame as FFmpeg decodes it.
-decodes() {
-    node=$1
-    shift
-    "$daedalus" decode --device "$node" --framemd5 - "$@" "$VM_BUILD/streams/h264_small.h264" >frames
-    sed -n '/^#/!s/.*, *//p' frames >md5s
-    { cat "$VM_BUILD/streams/h264_small.h264.YU12.md5"; echo; } | cmp - md5s
-}
-# nonblocking NODE [COMMAND...]: whether F_SETFL is heeded by DQEVENT, in a process of the command's making.
-nonblocking() {
-    node=$1
-    shift
-    cat >setfl.py <<'END'
-import errno, fcntl, os, sys
-fd = os.open(sys.argv[1], os.O_RDWR)
-fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK)
-try:
-    fcntl.ioctl(fd, 0x80885659, bytearray(136))  # VIDIOC_DQEVENT
-except OSError as error:
-    sys.exit(error.errno != errno.ENOENT)
-END
-    "$@" timeout 10 python3 -B setfl.py "$node"
-}
-# A program that waits for an event in the background: its process in $client, its end in the file `ended`.
-waits_for_event() {
-    rm -f ended waiting
-    python3 -B - "$1" >ended <<'END' &
-import fcntl, os, sys
-fd = os.open(sys.argv[1], os.O_RDWR)
-open("waiting", "w").close()
-try:
-    fcntl.ioctl(fd, 0x80885659, bytearray(136))  # VIDIOC_DQEVENT
-    print("an event")
-except OSError as error:
-    print(os.strerror(error.errno))
-END
-    client=$!
-    wait_for 20 test -e waiting
-    sleep 0.3
-}
 
 tells_of_missing_module() { refuses 'modprobe cuse' --cuse; }
 tells_of_missing_rights() {
@@ -207,79 +139,6 @@ frees_killed_clients() {
     stop
 }
 
-unit=$VM_BUILD/src/daemon/service/daedalus.service
-in_unit() { sed -n "s/^$1=//p" "$unit"; }
-# serve_as_service [CAPABILITY]: by the unit's command line, as its user, with its capabilities or these.
-serve_as_service() {
-    id daedalus >/dev/null 2>&1 || useradd --system --user-group "$(in_unit User)"
-    id member >/dev/null 2>&1 || useradd --groups video member
-    id stranger >/dev/null 2>&1 || useradd stranger
-    pidof systemd-udevd >/dev/null || start_udev "$VM_SOURCE/src/daemon/service/70-daedalus.rules"
-    udevadm trigger --name-match=/dev/cuse
-    udevadm settle
-    same 'the owner of /dev/cuse' 'daedalus 660' "$(stat -c '%G %a' /dev/cuse)"
-    capabilities=$(in_unit AmbientCapabilities | tr 'A-Z' 'a-z' | sed 's/^cap_/,+/')
-    capabilities=${1-$capabilities}
-    folder=/run/$(in_unit RuntimeDirectory)
-    mkdir -p "$folder"
-    chown daedalus "$folder"
-    command=$(in_unit ExecStart)
-    rm -f log
-    # shellcheck disable=SC2086  # the words of the command line
-    setpriv --reuid=daedalus --regid=daedalus --clear-groups --no-new-privs --inh-caps "-all$capabilities" \
-        --ambient-caps "-all$capabilities" --bounding-set "-all$capabilities" "$daedalus" ${command#* } >log 2>&1 &
-    server=$!
-    wait_for 20 grep -q 'use it with' log || { cat log; return 1; }
-    udevadm settle
-    node=/dev/video64
-    same 'the owner of the node' 'root video 660' "$(stat -c '%U %G %a' $node)"
-}
-as_member() { setpriv --reuid=member --regid=member --init-groups --no-new-privs -- "$@"; }
-serves_as_the_unit_does() {
-    serve_as_service
-    for memory in userptr dmabuf; do
-        as_member "$daedalus" decode --device $node --memory $memory --framemd5 - "$VM_BUILD/streams/h264_small.h264" |
-            sed -n '/^#/!s/.*, *//p' >md5s
-        { cat "$VM_BUILD/streams/h264_small.h264.YU12.md5"; echo; } | cmp - md5s
-    done
-    nonblocking $node as_member
-    same 'capabilities of the daemon' 0000000000080000 "$(sed -n 's/^CapEff:.//p' /proc/$server/status)"
-    if setpriv --reuid=stranger --regid=stranger --init-groups -- sh -c ": <>$node"; then fail 'a stranger opened the node'; fi
-    stop
-}
-serves_without_capability() {
-    serve_as_service ''
-    same 'capabilities of the daemon' 0000000000000000 "$(sed -n 's/^CapEff:.//p' /proc/$server/status)"
-    as_member v4l2-ctl -d $node --all | grep -q 'Video Memory-to-Memory Multiplanar'
-    as_member v4l2-compliance -d $node >report || true
-    grep -q 'Succeeded: 44, Failed: 1, Warnings: 0' report || { cat report; false; }
-    if as_member "$daedalus" decode --device $node --memory userptr -o /dev/null "$VM_BUILD/streams/h264_small.h264"; then
-        fail 'read memory without the right'
-    fi
-    grep -q CAP_SYS_PTRACE log
-    stop
-}
-serves_containers() {
-    serve --cuse video10
-    chmod 666 /dev/video10
-    cat >inside <<END
-mount -t proc proc /proc
-setpriv --reuid=1000 --regid=1000 --clear-groups --no-new-privs --bounding-set -all -- \
-    $daedalus decode --device /dev/video10 --memory userptr --framemd5 - $VM_BUILD/streams/h264_small.h264 >frames
-END
-    unshare --mount --uts --ipc --net --pid --fork sh -e inside
-    sed -n '/^#/!s/.*, *//p' frames >md5s
-    { cat "$VM_BUILD/streams/h264_small.h264.YU12.md5"; echo; } | cmp - md5s
-    # The other way round: the daemon is in a container and does not see the client.
-    stop
-    unshare --pid --fork --mount-proc "$daedalus" serve --socket "$work/socket" --cuse video10 >log 2>&1 &
-    server=$!
-    wait_for 20 grep -q 'use it with' log
-    v4l2-ctl -d /dev/video10 --all | grep -q 'Video Memory-to-Memory Multiplanar'
-    kill "$(pgrep -P "$server")"
-    wait_for 5 test ! -e /dev/video10
-}
-
 case_of 'serve --cuse tells that the module is missing' tells_of_missing_module
 modules cuse
 case_of 'serve --cuse tells that it may not open /dev/cuse' tells_of_missing_rights
@@ -303,7 +162,4 @@ case_of 'a client that wants mmap is told about once' advises_on_mmap
 case_of 'SIGTERM ends a client'\''s wait and removes the device' ends_waits_on_sigterm
 case_of 'after SIGKILL a new daemon serves' survives_sigkill
 case_of 'a killed client leaves nothing in the daemon' frees_killed_clients
-case_of 'the service: its user, its capability, its udev rules' serves_as_the_unit_does
-case_of 'the service without its capability serves by retry' serves_without_capability
-case_of 'clients and daemons in containers' serves_containers
 finish

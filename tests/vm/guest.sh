@@ -1,6 +1,8 @@
-# The VM's process 1 once the host's root is there: runs the job, leaves its exit status, and switches the VM off.
+# Runs the job once the host's root is there, leaves its exit status, and switches the VM off. The VM's process 1, or a service
+# of systemd if that is (vm.py --systemd).
 # Variables come from vm.py by the settings file; the job's output goes to the second serial line, the kernel's to the first.
 . /run/vm/settings
+[ "$vm_systemd" = 0 ] || [ $$ != 1 ] || exec /bin/sh /run/vm/systemd.sh
 end() {
     dmesg >/run/vm/dmesg 2>/dev/null
     sync

@@ -58,7 +58,7 @@ def settings(options, unpacked):
     size = shutil.get_terminal_size()
     values = {
         "VM_SOURCE": kernel.SOURCE, "VM_BUILD": options.build, "vm_unpacked": unpacked.root,
-        "vm_shell": int(options.shell), "vm_rows": size.lines, "vm_columns": size.columns,
+        "vm_systemd": int(options.systemd), "vm_shell": int(options.shell), "vm_rows": size.lines, "vm_columns": size.columns,
         "vm_term": os.environ.get("TERM", "linux"),
     }
     lines = [f"export {name}={shlex.quote(str(value))}\n" for name, value in values.items()]
@@ -120,6 +120,8 @@ def run(options):
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
         raise kernel.Missing("qemu-system-x86_64 is not installed: apt-get install qemu-system-x86")
+    if options.systemd and not os.access("/lib/systemd/systemd", os.X_OK):
+        raise kernel.Missing("--systemd: /lib/systemd/systemd is not installed: apt-get install systemd")
     unpacked = kernel.provide(options.kernel)
     options.build.mkdir(parents=True, exist_ok=True)
     options.build = options.build.resolve()
@@ -128,7 +130,8 @@ def run(options):
         (exchange / "initramfs").write_bytes(initramfs(unpacked))
         (exchange / "settings").write_text(settings(options, unpacked), encoding="utf-8")
         (exchange / "job").write_text("exec " + shlex.join(options.command) + "\n", encoding="utf-8")
-        shutil.copy(HERE / "guest.sh", exchange)
+        for script in ("guest.sh", "systemd.sh"):
+            shutil.copy(HERE / script, exchange)
         sys.stdout.flush()
         with subprocess.Popen(command_line(qemu, options, unpacked, exchange),
                               stdin=None if options.shell else subprocess.DEVNULL) as process:
@@ -151,6 +154,7 @@ def run(options):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shell", action="store_true", help="a shell by hand instead of a command")
+    parser.add_argument("--systemd", action="store_true", help="boot systemd, which runs the command as a service")
     parser.add_argument("--limit", type=float, default=120, metavar="SECONDS", help="end the VM after so long (120)")
     parser.add_argument("--build", type=pathlib.Path, default=kernel.SOURCE / "build", help="the build folder to share")
     parser.add_argument("--kernel", type=pathlib.Path, help="kernel.py's folder ($DAEDALUS_VM_CACHE or build/vm)")
