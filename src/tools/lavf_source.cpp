@@ -10,6 +10,7 @@ extern "C" {
 #include <vector>
 
 #include "extradata.h"
+#include "length_prefixed.h"
 #include "vc1_framing.h"
 
 namespace daedalus::tools {
@@ -62,16 +63,6 @@ std::optional<v4l2::Codec> codecOf(const AVCodecParameters& parameters) {
     }
 }
 
-/// The filter that turns length-prefixed NAL units into Annex B, or null for streams that need none.
-const char* filterFor(const AVCodecParameters& parameters) {
-    // Both records start with their version, 1; Annex B starts with zeros.
-    const bool record = parameters.extradata_size > 0 && parameters.extradata[0] == 1;
-    if (!record) return nullptr;
-    if (parameters.codec_id == AV_CODEC_ID_H264) return "h264_mp4toannexb";
-    if (parameters.codec_id == AV_CODEC_ID_HEVC) return "hevc_mp4toannexb";
-    return nullptr;
-}
-
 std::span<const std::byte> asBytes(const uint8_t* data, int size) {
     return {reinterpret_cast<const std::byte*>(data), data != nullptr && size > 0 ? static_cast<size_t>(size) : 0};
 }
@@ -82,10 +73,12 @@ Fraction orElse(AVRational value, Fraction fallback) {
 
 class LavfSource : public PacketSource {
 public:
-    LavfSource(FormatPtr format, int stream, FilterPtr filter, std::string path)
+    /// `filter` makes Annex B of units behind lengths of `lengthBytes`; null, and 0, if there are none.
+    LavfSource(FormatPtr format, int stream, FilterPtr filter, size_t lengthBytes, std::string path)
         : format_(std::move(format)),
           stream_(format_->streams[stream]),
           filter_(std::move(filter)),
+          lengthBytes_(lengthBytes),
           packet_(av_packet_alloc()),
           path_(std::move(path)) {}
 
@@ -131,6 +124,7 @@ private:
             if (error != AVERROR(EAGAIN)) return error;
             error = readRaw();
             if (error < 0 && error != AVERROR_EOF) return error;
+            if (error == 0 && !hasWholeUnits(asBytes(packet_->data, packet_->size), lengthBytes_)) continue;
             error = av_bsf_send_packet(filter_.get(), error == AVERROR_EOF ? nullptr : packet_.get());
             if (error < 0 && error != AVERROR_INVALIDDATA && error != AVERROR_EOF) return error;
         }
@@ -165,6 +159,7 @@ private:
     FormatPtr format_;
     AVStream* stream_;
     FilterPtr filter_;
+    size_t lengthBytes_;
     PacketPtr packet_;
     std::string path_;
     std::vector<std::byte> framed_;
@@ -187,7 +182,9 @@ Outcome<std::unique_ptr<PacketSource>> makeLavfSource(FormatPtr format, int stre
                        avcodec_get_name(parameters.codec_id));
 
     FilterPtr filter;
-    if (const char* name = filterFor(parameters); name != nullptr) {
+    const size_t prefix = lengthBytes(*codec, asBytes(parameters.extradata, parameters.extradata_size));
+    if (prefix > 0) {
+        const char* name = *codec == v4l2::Codec::H264 ? "h264_mp4toannexb" : "hevc_mp4toannexb";
         AVBSFContext* raw = nullptr;
         const AVBitStreamFilter* kind = av_bsf_get_by_name(name);
         if (kind == nullptr || av_bsf_alloc(kind, &raw) < 0)
@@ -198,7 +195,7 @@ Outcome<std::unique_ptr<PacketSource>> makeLavfSource(FormatPtr format, int stre
             return failure("{}: its {} parameters are damaged; repair or re-mux the file", path,
                            avcodec_get_name(parameters.codec_id));
     }
-    auto source = std::make_unique<LavfSource>(std::move(format), stream, std::move(filter), path);
+    auto source = std::make_unique<LavfSource>(std::move(format), stream, std::move(filter), prefix, path);
     source->setInfo(*codec, fileSize);
     return source;
 }
