@@ -45,10 +45,12 @@ Result<> g_selection(Session& session, v4l2_selection& selection, CallContext&) 
 }
 
 Result<> s_selection(Session& session, v4l2_selection& selection, CallContext&) {
-    if (!isCapture(selection.type) || selection.target != V4L2_SEL_TGT_COMPOSE) return fail(EINVAL);
+    if (!isCapture(selection.type)) return fail(EINVAL);
+    // CROP too, though it never changes: FFmpeg sets it, and looks at the visible part only if that succeeds.
+    if (selection.target != V4L2_SEL_TGT_COMPOSE && selection.target != V4L2_SEL_TGT_CROP) return fail(EINVAL);
     if (selection.flags & ~uint32_t{V4L2_SEL_FLAG_GE | V4L2_SEL_FLAG_LE | V4L2_SEL_FLAG_KEEP_CONFIG}) return fail(EINVAL);
-    // The frame is always composed at the same place: the rectangle is adjusted to it, if the constraints allow.
-    const auto rect = targetRect(session, V4L2_SEL_TGT_COMPOSE);
+    // There is one place for each: the rectangle is adjusted to it, if the constraints allow.
+    const auto rect = targetRect(session, selection.target);
     if ((selection.flags & V4L2_SEL_FLAG_GE) && !contains(*rect, selection.r)) return fail(ERANGE);
     if ((selection.flags & V4L2_SEL_FLAG_LE) && !contains(selection.r, *rect)) return fail(ERANGE);
     selection.r = *rect;

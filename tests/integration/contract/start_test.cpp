@@ -41,6 +41,27 @@ TEST_CASE("S6 S7: headers give a source change, and queries after it the stream'
     selection.target = V4L2_SEL_TGT_COMPOSE_PADDED;
     REQUIRE(client.ioctl(VIDIOC_G_SELECTION, &selection) == 0);
     CHECK(selection.r.width == 64);
+
+    // What is set is adjusted to what is there, and refused where the client allows no adjustment.
+    for (const uint32_t target : {V4L2_SEL_TGT_COMPOSE, V4L2_SEL_TGT_CROP}) {
+        INFO(target);
+        selection.target = target;
+        selection.flags = 0;
+        selection.r = {0, 0, 64, 48};
+        REQUIRE(client.ioctl(VIDIOC_S_SELECTION, &selection) == 0);
+        CHECK(selection.r.left == 2);
+        CHECK(selection.r.top == 4);
+        CHECK(selection.r.width == 64 - 2 - 6);
+        CHECK(selection.r.height == 48 - 4 - 8);
+        selection.flags = V4L2_SEL_FLAG_GE;
+        selection.r = {0, 0, 64, 48};
+        CHECK(client.ioctl(VIDIOC_S_SELECTION, &selection) == ERANGE);
+    }
+    selection.flags = 0;
+    for (const uint32_t target : {V4L2_SEL_TGT_CROP_BOUNDS, V4L2_SEL_TGT_CROP_DEFAULT, V4L2_SEL_TGT_COMPOSE_PADDED}) {
+        selection.target = target;
+        CHECK(client.ioctl(VIDIOC_S_SELECTION, &selection) == EINVAL);
+    }
 }
 
 TEST_CASE("S7: the source change comes even when CAPTURE already streams in the right format, and decoding goes on") {
