@@ -57,4 +57,8 @@ std::optional<v4l2_event> EventQueue::pop() {
     return event;
 }
 
+bool EventQueue::isPending(uint32_t type) const {
+    return std::ranges::any_of(pending_, [type](const v4l2_event& event) { return event.type == type; });
+}
+
 }  // namespace daedalus::device

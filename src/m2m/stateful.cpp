@@ -123,7 +123,8 @@ Result<> StatefulContext::startStreaming(queue::Queue& queue) {
                 session_, stream_->codedWidth, stream_->codedHeight);
             return daedalus::fail(EINVAL);
         }
-        sendSetup();
+        // A client that has not seen the first source change yet may answer it by another setup: no frame may be lost then.
+        sendSetup(!setUp_ && listener_.sourceChangeUnseen());
     }
     on(DecoderEvent::CaptureOn);
     return {};

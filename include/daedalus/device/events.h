@@ -31,6 +31,8 @@ public:
     /// The oldest event with its `pending`, or nothing.
     [[nodiscard]] std::optional<v4l2_event> pop();
     [[nodiscard]] bool isEmpty() const { return pending_.empty(); }
+    /// Whether an event of this type waits to be fetched.
+    [[nodiscard]] bool isPending(uint32_t type) const;
 
 private:
     using Key = std::pair<uint32_t, uint32_t>;

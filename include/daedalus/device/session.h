@@ -36,6 +36,7 @@ public:
 
 private:
     void sourceChanged() override;
+    [[nodiscard]] bool sourceChangeUnseen() const override { return events_.isPending(V4L2_EVENT_SOURCE_CHANGE); }
     void endOfStream() override;
     void changed() override { changed_(); }
 

@@ -39,6 +39,8 @@ public:
         virtual ~Listener() = default;
         /// The stream's format was found or has changed; captureFormat() and minCaptureBuffers() tell it already.
         virtual void sourceChanged() = 0;
+        /// Whether the client has not fetched the event of a sourceChanged() yet.
+        [[nodiscard]] virtual bool sourceChangeUnseen() const = 0;
         /// A drain is over; the buffer with LAST follows.
         virtual void endOfStream() = 0;
         /// Something changed that a parked call or poll() may wait for.

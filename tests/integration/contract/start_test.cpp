@@ -100,6 +100,35 @@ TEST_CASE("S7: a CAPTURE STREAMOFF that answers the first source change loses no
     }
 }
 
+TEST_CASE("S7: a setup before the first source change was seen, and another after it, lose no frame") {
+    // As FFmpeg does where the headers are found between its own start and its first look at the events.
+    for (const bool drain : {false, true}) {
+        INFO(drain);
+        Subscribed subscribed;
+        auto& client = subscribed.client;
+        REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+        REQUIRE(client.request(kOutput, 2) == 0);
+        REQUIRE(client.streamOn(kOutput) == 0);
+        REQUIRE(client.feed(0, "size 64x48\nframe 0\nframe 1\n", 500) == 0);
+        REQUIRE(client.file().poll(POLLPRI, kPatienceMs) & POLLPRI);
+        subscribed.setUpCapture(4);
+        REQUIRE(client.file().poll(POLLIN, kPatienceMs) & POLLIN);
+        if (drain) REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+        REQUIRE(client.event());
+        REQUIRE(client.streamOff(kCapture) == 0);
+        subscribed.setUpCapture(4);
+        for (const uint32_t number : {0U, 1U}) {
+            const auto frame = client.await(kCapture);
+            REQUIRE(frame.error == 0);
+            CHECK(pixelsAre(client, frame, number));
+        }
+        if (!drain) continue;
+        const auto last = client.await(kCapture);
+        CHECK((last.error == EPIPE || (last.buffer.flags & V4L2_BUF_FLAG_LAST)));
+        CHECK(client.take(kCapture).error == EPIPE);
+    }
+}
+
 TEST_CASE("S7: the LAST of a drain stays behind the frames that are given again") {
     Early early(2);
     auto& client = early.client;
