@@ -11,46 +11,19 @@ finding counts only if the machine kept its own appointments while the tool ran;
 """
 
 import argparse
-import hashlib
-import os
 import pathlib
 import re
-import struct
 import sys
-import threading
-import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from daedalus_tests import decoder, reference, streams  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
+import ctl as ctl_streams  # noqa: E402
+from daedalus_tests import decoder, streams, units  # noqa: E402
+from daedalus_tests.punctuality import Punctuality  # noqa: E402
 
 RUNS = 6
-PUNCTUAL_S = 0.05
 
 _TOTAL = re.compile(r"^Total for .*: (\d+), Succeeded: (\d+), Failed: (\d+), Warnings: (\d+)", re.MULTILINE)
-
-
-class Punctuality(threading.Thread):
-    """Sleeps over and over, and remembers the longest time by which it was woken too late: with `with`, while the block runs."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.latest = 0.0
-        self._over = threading.Event()
-
-    def run(self):
-        nap = 0.005
-        while not self._over.is_set():
-            began = time.monotonic()
-            time.sleep(nap)
-            self.latest = max(self.latest, time.monotonic() - began - nap)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self._over.set()
-        self.join()
 
 
 def excuses(deviations):
@@ -63,23 +36,6 @@ def excuses(deviations):
         if inside and match:
             found.append(match.group(1))
     return found
-
-
-def with_headers(stream, cache):
-    """The stream as `v4l2-compliance --stream-from-hdr` reads it: each frame behind its length."""
-    data, frames, position = streams.provide(stream, cache).read_bytes(), [], 32
-    if stream.name.endswith(".ivf"):
-        while position + 12 <= len(data):
-            length = struct.unpack_from("<I", data, position)[0]
-            frames.append(data[position + 12 : position + 12 + length])
-            position += 12 + length
-    else:
-        delimiter = b"\0\0\0\1\x09"
-        frames = [delimiter + unit for unit in data.split(delimiter)[1:]]
-    target = cache / f"{stream.name}.hdr-{os.getpid()}"
-    # The tool converts with ntohl() the four characters of "Vhdr" read as a little-endian number.
-    target.write_bytes(b"".join(b"rdhV" + struct.pack(">I", len(frame)) + frame for frame in frames))
-    return target
 
 
 def judge(outcome, allowed):
@@ -124,24 +80,6 @@ def ctl(run):
     return good
 
 
-def stream_with_ctl(under_test, run, cache, memory):
-    """v4l2-ctl decodes a stream to a file: the bytes must be FFmpeg's. `memory`: mmap or user."""
-    stream = streams.BY_NAME["vp8.ivf"]
-    source = with_headers(stream, cache)
-    written = under_test.writable("v4l2-ctl.yuv")
-    outcome = run(
-        "sh", "-c",
-        f'v4l2-ctl -d "$DAEDALUS_NODE" -x pixelformat=VP80,width=320,height=240 -v pixelformat=YU12,width=320,height=240'
-        f" --stream-{memory} --stream-out-{memory} --stream-from-hdr {under_test.readable(source)} --stream-to {written}", timeout=60)
-    source.unlink()
-    data = written.read_bytes() if written.exists() else b""
-    size = 320 * 240 * 3 // 2
-    md5s = [hashlib.md5(data[i : i + size]).hexdigest() for i in range(0, len(data), size)]
-    wrong = reference.difference(reference.of_stream(stream, cache, "YU12"), md5s)
-    print(f"{'FAIL' if wrong else 'ok  '} v4l2-ctl decodes {stream.name}{': ' + wrong + '; ' + outcome.excerpt() if wrong else ''}")
-    return not wrong
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=["plain", "stream", "ctl"])
@@ -163,25 +101,27 @@ def main():
 def examine(under_test, run, options):
     if options.kind == "ctl":
         good = ctl(run)
-        return 0 if stream_with_ctl(under_test, run, options.cache, "user" if options.cuse else "mmap") and good else 1
+        memory = "user" if options.cuse else "mmap"
+        wrong = ctl_streams.check(under_test, run, options.cache, "vp8.ivf", "VP80", memory, framed=True)
+        print(f"{'FAIL' if wrong else 'ok  '} v4l2-ctl decodes vp8.ivf{': ' + wrong if wrong else ''}")
+        return 0 if good and not wrong else 1
 
     # Without a kernel module a character device has no mmap, which -s needs.
     command = 'exec v4l2-compliance -d "$DAEDALUS_NODE"' + ("" if options.cuse else " -s")
     if options.kind == "stream":
         # A real stream of the format and the size that a fresh file has. Version 1.22.1 does not know AV1 and so takes the
         # node for a mem2mem device without a codec: it sets CAPTURE up before the headers, and looks at no source change.
-        path = under_test.readable(with_headers(streams.BY_NAME["h264_delimited.h264"], options.cache))
+        path = under_test.scratch.path / "h264.hdr"
+        path.write_bytes(units.with_headers(streams.provide(streams.BY_NAME["h264_delimited.h264"], options.cache)))
         command += f" --stream-from-hdr {path}"
     good = False
     for _ in range(RUNS):
         with Punctuality() as machine:
             outcome = run("sh", "-c", command, timeout=120)
         good = judge(outcome, excuses(options.deviations))
-        if good or machine.latest < PUNCTUAL_S or outcome.timed_out:
+        if good or machine.is_punctual() or outcome.timed_out:
             break
         print(f"this machine woke a sleeping thread {machine.latest * 1000:.0f} ms too late meanwhile: nothing is proven; again")
-    for leftover in options.cache.glob(f"*.hdr-{os.getpid()}"):
-        leftover.unlink()
     return 0 if good else 1
 
 

@@ -11,11 +11,11 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from daedalus_tests import decoder, reference, streams  # noqa: E402
+from daedalus_tests import decoder, measured, reference, streams  # noqa: E402
 
 # codec -> (stream, GStreamer's way from the file to the decoder, or None). AV1 has no V4L2 decoder in either client.
 CASES = {
-    "h264": [("h264_high_b_frames.h264", "h264parse"), ("h264_container.mp4", "qtdemux ! h264parse")],
+    "h264": [("h264_high_b_frames.h264", "h264parse"), ("h264_container.mp4", "qtdemux ! h264parse"), ("h264_unaligned.h264", "h264parse")],
     "hevc": [("hevc_b_frames.hevc", "h265parse"), ("hevc_container.mkv", "matroskademux ! h265parse")],
     "vp8": [("vp8.ivf", "ivfparse"), ("vp8_hidden_frames.webm", "matroskademux")],
     "vp9": [("vp9.ivf", "ivfparse ! vp9parse"), ("vp9_hidden_frames.webm", "matroskademux ! vp9parse")],
@@ -41,7 +41,7 @@ def ffmpeg_command(codec, path):
     """FFmpeg finds the node by itself: it cannot be told one."""
     return [
         "ffmpeg", "-nostdin", "-v", "warning", "-c:v", f"{codec}_v4l2m2m", "-i", path, "-map", "0:v:0",
-        "-vsync", "passthrough", "-pix_fmt", "yuv420p", "-f", "framemd5", "-",
+        "-vsync", "passthrough", "-autoscale", "0", "-pix_fmt", "yuv420p", "-f", "framemd5", "-",
     ]
 
 
@@ -103,14 +103,16 @@ def main():
     else:
         under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
     cases = SHORT_CASES if options.short else CASES
-    failed = 0
+    failed, cells = 0, measured.Cells()
     for codec in options.codec or cases:
         for case in cases[codec]:
             if options.client == "gstreamer" and case[1] is None:
                 continue
             wrong = run_case(under_test, options.client, codec, case, options.io, options.cache)
             failed += wrong is not None
+            cells.add((codec, options.client, options.io, "S" if options.within else "R"), wrong is None)
             print(f"{'FAIL' if wrong else 'ok  '} {options.client} {options.io} {case[0]}{': ' + wrong if wrong else ''}", flush=True)
+    measured.note(cells)
     return 1 if failed else 0
 
 

@@ -13,14 +13,14 @@ import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from daedalus_tests import decoder, reference, streams  # noqa: E402
+from daedalus_tests import decoder, measured, reference, streams  # noqa: E402
 
 
 class Job:
     """One decode and what it must give; `expected` None: it must be refused."""
 
-    def __init__(self, label, path, fourcc, expected):
-        self.label, self.path, self.fourcc, self.expected = label, path, fourcc, expected
+    def __init__(self, codec, label, path, fourcc, expected):
+        self.codec, self.label, self.path, self.fourcc, self.expected = codec, label, path, fourcc, expected
 
     def verdict(self, run, under_test, how):
         """None, or what went wrong; `how` are options of the decode tool."""
@@ -41,7 +41,7 @@ def synthetic_jobs(options):
         if stream.codec in options.codec and not (options.short and stream.is_long):
             fourcc = reference.capture_format(stream.pixels)
             path = streams.provide(stream, options.cache)
-            yield Job(stream.name, path, fourcc, reference.of_stream(stream, options.cache, fourcc))
+            yield Job(stream.codec, stream.name, path, fourcc, reference.of_stream(stream, options.cache, fourcc))
 
 
 def format_jobs(options):
@@ -52,7 +52,7 @@ def format_jobs(options):
         for each in (fitting[0], *unaligned[:1]):
             path = streams.provide(each, options.cache)
             for fourcc in ("NV12", "NV12M", "YU12", "YM12"):
-                yield Job(f"{each.name} as {fourcc}", path, fourcc, reference.of_stream(each, options.cache, fourcc))
+                yield Job(codec, f"{each.name} as {fourcc}", path, fourcc, reference.of_stream(each, options.cache, fourcc))
 
 
 def plausible(framemd5, pixels):
@@ -78,11 +78,11 @@ def vector_jobs(options):
             if fourcc is None:
                 if pixels not in reference.REFUSED:
                     raise SystemExit(f"{row['file']}: {pixels} is unknown to this test: add it to reference.py")
-                yield Job(f"{row['file']} ({pixels}, refused)", path, None, None)
+                yield Job(row["codec"], f"{row['file']} ({pixels}, refused)", path, None, None)
             elif pixels in reference.PLANAR:
-                yield Job(row["file"], path, fourcc, reference.parse_framemd5(framemd5))
+                yield Job(row["codec"], row["file"], path, fourcc, reference.parse_framemd5(framemd5))
             else:
-                yield Job(f"{row['file']} as {fourcc}", path, fourcc, reference.of_file(path, fourcc))
+                yield Job(row["codec"], f"{row['file']} as {fourcc}", path, fourcc, reference.of_file(path, fourcc))
 
 
 def run_all(jobs, under_test, options):
@@ -92,10 +92,14 @@ def run_all(jobs, under_test, options):
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             verdicts = pool.map(lambda job: job.verdict(run, under_test, how), jobs)
             failed = frames = 0
+            cells, transport = measured.Cells(), "I" if options.in_process else "C" if options.cuse else "R"
+            memory = "" if options.in_process else options.memory
             for job, verdict in zip(jobs, verdicts):
                 failed += verdict is not None
                 frames += len(job.expected or ())
+                cells.add((job.codec, "daedalus decode", memory, transport), verdict is None)
                 print(f"{'FAIL' if verdict else 'ok  '} {job.label}{': ' + verdict if verdict else ''}", flush=True)
+        measured.note(cells)
         print(f"{len(jobs)} streams, {frames} frames, {failed} streams failed")
         return failed
 
