@@ -73,6 +73,33 @@ serves_several() {
     stop
     [ ! -e /dev/video10 ] && [ ! -e /dev/video11 ]
 }
+takes_what_is_free() {
+    serve --cuse video0,video2
+    "$daedalus" serve --socket "$work/second" --cuse >second.log 2>&1 &
+    client=$!
+    wait_for 20 grep -q 'serving /dev/video1 to every program' second.log
+    stop
+    kill $client
+    wait $client
+    # A device of another program that has the numbers of ours.
+    python3 -B - <<'END' &
+import os, struct, time
+fd = os.open("/dev/cuse", os.O_RDWR)
+unique = struct.unpack_from("<Q", os.read(fd, 8192), 8)[0]
+answer = struct.pack("<18I", 7, 31, 0, 0, 4096, 4096, 81, 266, *[0] * 10) + b"DEVNAME=taker\0"
+os.write(fd, struct.pack("<IiQ", 16 + len(answer), 0, unique) + answer)
+time.sleep(1000)
+END
+    client=$!
+    wait_for 20 test -e /dev/taker
+    serve --cuse video10,video11
+    case $(cat /sys/class/cuse/video10/dev) in 81:*) fail 'two devices with the same numbers' ;; esac
+    same 'the other one' 81:267 "$(cat /sys/class/cuse/video11/dev)"
+    decodes /dev/video10 --memory userptr
+    v4l2-ctl -d /dev/video10 -D | grep -q daedalus
+    stop
+    kill $client
+}
 lives_beside_videodev() {
     serve --cuse video20
     modules 'vivid n_devs=1 node_types=0x1'
@@ -156,6 +183,7 @@ case_of 'v4l2-compliance by retry' complies_by_retry
 case_of 'v4l2-ctl, with a stream by USERPTR' serves_v4l2_ctl
 case_of 'doctor tells what there is' doctor_tells
 case_of 'two nodes in one daemon' serves_several
+case_of 'names and numbers that are taken are left to others' takes_what_is_free
 case_of 'videodev may be loaded before and after' lives_beside_videodev
 case_of 'the socket serves at the same time' serves_socket_too
 case_of 'a client that wants mmap is told about once' advises_on_mmap
