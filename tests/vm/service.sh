@@ -115,18 +115,24 @@ attaches() {
     rmmod daedalus-shim
 }
 
-# contained NODE COMMAND...: in new namespaces of every kind, with a /dev that has this node, as an unprivileged user.
+# contained HOW COMMAND...: in new namespaces of every kind, with a /dev that has /dev/video10, as an unprivileged user.
 cat >contained <<'END'
 set -e
-node=$1
-group=$(stat -c %g "$node")
+how=$1
+group=$(stat -c %g /dev/video10)
 shift
 mount -t proc proc /proc
 mkdir -p /tmp/dev
 mount -t tmpfs -o mode=755 dev /tmp/dev
-for each in "$node" /dev/null; do
-    touch "/tmp$each"
-    mount --bind "$each" "/tmp$each"
+for each in /dev/video10 /dev/null; do
+    if [ "$how" = mknod ]; then
+        # shellcheck disable=SC2046  # its two numbers
+        mknod --mode=660 "/tmp$each" c $(printf '%d %d' $(stat -c '0x%t 0x%T' "$each"))
+        chgrp "$group" "/tmp$each"
+    else
+        touch "/tmp$each"
+        mount --bind "$each" "/tmp$each"
+    fi
 done
 mount --move /tmp/dev /dev
 exec setpriv --reuid=1000 --regid=1000 --groups "$group" --no-new-privs --bounding-set -all -- \
@@ -138,8 +144,11 @@ serves_containers() {
     serve --cuse video10
     chmod 660 /dev/video10
     chgrp video /dev/video10
-    same 'what the container has' 'null video10 1' "$($in_container /dev/video10 sh -c 'echo $(ls /dev) $$')"
-    for memory in mmap userptr dmabuf; do as="$in_container /dev/video10" decodes /dev/video10 --memory $memory; done
+    same 'what the container has' 'null video10 1' "$($in_container bind sh -c 'echo $(ls /dev) $$')"
+    for memory in mmap userptr dmabuf; do as="$in_container bind" decodes /dev/video10 --memory $memory; done
+    nonblocking /dev/video10 $in_container bind
+    # As Docker and Podman make it.
+    for memory in mmap userptr; do as="$in_container mknod" decodes /dev/video10 --memory $memory; done
     stop
     rmmod daedalus-shim
 }
@@ -153,7 +162,7 @@ serves_from_container() {
     grep -q 'daedalus-shim adds mmap and EXPBUF' log || { cat log; false; }
     v4l2-ctl -d /dev/video10 --all | grep -q 'Video Memory-to-Memory Multiplanar'
     for round in 1 2; do decodes /dev/video10 --memory mmap; done
-    as="$in_container /dev/video10" decodes /dev/video10 --memory mmap
+    as="$in_container bind" decodes /dev/video10 --memory mmap
     # What it cannot reach it says.
     if decodes /dev/video10 --memory userptr; then fail 'reached out of its namespace'; fi
     grep -q 'another PID namespace' log
