@@ -18,7 +18,10 @@ def main():
     subprocess.run(
         [sys.executable, CONFORMANCE, "synthetic", "--prepare", "--daedalus", daedalus, "--cache", cache],
         check=True, stdout=sys.stderr)
-    os.execv(sys.executable, [sys.executable, str(HERE / "vm.py"), *sys.argv[3:]])
+    vectors = os.environ.get("DAEDALUS_VECTORS")
+    # The guest sees the host's root, but /tmp.
+    given = ["--env", f"DAEDALUS_VECTORS={pathlib.Path(vectors).resolve()}"] if vectors else []
+    os.execv(sys.executable, [sys.executable, str(HERE / "vm.py"), *given, *sys.argv[3:]])
 
 
 if __name__ == "__main__":
