@@ -26,7 +26,10 @@ check() {
     (set -e; "$@") >"$cases_log" 2>&1 </dev/null
     cases_status=$?
     case $cases_status in
-    0) echo "ok $cases_count - $cases_name" ;;
+    0)
+        echo "ok $cases_count - $cases_name"
+        sed -n 's/^tell: /#   /p' "$cases_log"
+        ;;
     77) echo "ok $cases_count - $cases_name # SKIP $(tail -n 1 "$cases_log")" ;;
     *)
         cases_failed=$((cases_failed + 1))
@@ -45,9 +48,10 @@ finish() {
     exit
 }
 
-# For a case: fail REASON..., skip REASON..., same WHAT WANTED GOT.
+# For a case: fail REASON..., skip REASON..., same WHAT WANTED GOT, tell WORDS... (which are shown if the case passes, too).
 fail() { echo "$*"; exit 1; }
 skip() { echo "$*"; exit 77; }
+tell() { echo "tell: $*"; }
 same() { [ "$2" = "$3" ] || fail "$1: wanted '$2', got '$3'"; }
 
 # modules NAME...: loads modules of the stock kernel. Options follow a name in quotes: modules 'vivid n_devs=2' cuse.
@@ -72,6 +76,17 @@ start_udev() {
 
 # as_nobody COMMAND...: without rights and groups. No functions.
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups --no-new-privs -- "$@"; }
+
+# dies_suddenly ROUNDS [VARIABLE=VALUE...]: the stress test of the CUSE device, in the folder where the case works.
+dies_suddenly() {
+    cases_rounds=$1
+    shift
+    cases_programs=$VM_BUILD/tests/integration
+    env DAEDALUS_TEST_TRANSPORT=cuse DAEDALUS_SOCKET="$PWD/stress.socket" DAEDALUS_STRESS_ROUNDS="$cases_rounds" \
+        DAEDALUS_STRESS_DAEMON="$cases_programs/stress/stress_daemon" "$@" "$cases_programs/cuse/test_cuse_stress" >stress.log ||
+        { cat stress.log; fail 'see above'; }
+    tell "$(grep ' rounds, ' stress.log)"
+}
 
 # wait_for SECONDS COMMAND...: until the command succeeds; fails when the time is over.
 wait_for() {

@@ -38,12 +38,6 @@ calls() { over_cuse "$programs/cuse/test_cuse_calls"; }
 calls_by_retry() { over_cuse "$seccomp_run" "$programs/cuse/test_cuse_calls"; }
 waits() { over_cuse "$programs/cuse/test_cuse_waits"; }
 
-# DAEDALUS_STRESS_ROUNDS=1000 for a long run by hand.
-dies_suddenly() {
-    over_cuse env DAEDALUS_SOCKET="$work/stress.socket" DAEDALUS_STRESS_DAEMON="$programs/stress/stress_daemon" \
-        "$programs/cuse/test_cuse_stress"
-}
-
 complies() { $compliance plain --cuse video10; }
 complies_by_retry() { $compliance plain --cuse video10 --seccomp "$seccomp_run"; }
 serves_v4l2_ctl() { $compliance ctl --cuse video0; }
@@ -177,7 +171,7 @@ done
 case_of 'single calls' calls
 case_of 'single calls by retry' calls_by_retry
 case_of 'waits, signals, the end of the device' waits
-case_of 'sudden deaths of clients and daemons' dies_suddenly
+case_of 'sudden deaths of clients and daemons' dies_suddenly 700
 case_of 'v4l2-compliance' complies
 case_of 'v4l2-compliance by retry' complies_by_retry
 case_of 'v4l2-ctl, with a stream by USERPTR' serves_v4l2_ctl

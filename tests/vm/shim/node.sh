@@ -111,6 +111,10 @@ complies() {
     ends TERM
     rmmod vivid
 }
+dies_with_mappings() {
+    load
+    dies_suddenly 300 DAEDALUS_STRESS_MEMORY=mmap
+}
 leaves_nothing() {
     rmmod daedalus-shim
     [ ! -e /dev/daedalus-shim ]
@@ -125,5 +129,7 @@ check 'v4l2-ctl --stream-mmap decodes' v4l2_ctl_decodes
 check 'ffmpeg h264_v4l2m2m decodes' ffmpeg_decodes h264 h264.mp4
 check 'daedalus decode decodes by each kind of memory' decode_decodes
 check 'v4l2-compliance -s, with buffers of vivid' complies
+# With those without the module, in cuse.sh, a thousand rounds.
+check 'sudden deaths of clients with mappings, and of daemons' dies_with_mappings
 check 'nothing holds the module in the end' leaves_nothing
 finish
