@@ -1,19 +1,17 @@
 # Other people's clients at the daemon's CUSE device with the kernel shim: every codec that they know, every frame. Sources are
 # the synthetic streams, made on the host.
 . "$VM_SOURCE/tests/vm/cases.sh"
-daedalus=$VM_BUILD/src/daedalus
+. "$VM_SOURCE/tests/vm/daemon.sh"
 node=/dev/video10
-work=$(mktemp -d)
-cd "$work" || exit
 
 # Everything within one `daedalus run`, so that GStreamer looks at its plugins once: that takes longer than all it does then.
 if [ $# = 0 ]; then
     export DAEDALUS_PRELOAD="$VM_BUILD/src/preload/libdaedalus-preload.so"
     modprobe cuse
     insmod "$VM_BUILD/daedalus-shim.ko"
-    "$daedalus" serve --socket "$work/socket" --cuse video10 --threads 1 >log 2>&1 &
+    serve --cuse video10 --threads 1
     wait_for 20 grep -q 'daedalus-shim adds mmap and EXPBUF' log || { cat log; exit 1; }
-    exec "$daedalus" --log error run --device $node -- sh "$VM_SOURCE/tests/vm/shim/clients.sh" $!
+    exec "$daedalus" --log error run --device $node -- sh "$VM_SOURCE/tests/vm/shim/clients.sh" "$server"
 fi
 server=$1
 
