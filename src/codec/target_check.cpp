@@ -3,7 +3,7 @@
 namespace daedalus::codec {
 
 bool targetFits(const CaptureTarget& target, const StreamFormat& format) {
-    if (!target.format || !v4l2::fits(*target.format, format.chroma, format.bitDepth)) return false;
+    if (!target.format || v4l2::fitOf(*target.format, format.sampling()) == v4l2::Fit::None) return false;
     const v4l2::FrameLayout& layout = target.layout;
     if (layout.width != format.codedWidth || layout.height != format.codedHeight) return false;
     if (layout.components != target.format->colorPlanes) return false;

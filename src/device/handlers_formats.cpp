@@ -73,13 +73,6 @@ std::vector<const v4l2::CodedFormat*> offeredCoded(Session& session) {
     return offered;
 }
 
-std::vector<const v4l2::RawFormat*> offeredRaw(Session& session) {
-    std::vector<const v4l2::RawFormat*> offered;
-    for (const auto& raw : v4l2::rawFormats())
-        if (session.context().offers(raw)) offered.push_back(&raw);
-    return offered;
-}
-
 m2m::OutputFormat adjustOutput(Session& session, const v4l2_pix_format_mplane& pix) {
     m2m::OutputFormat output;
     output.coded = v4l2::findCoded(pix.pixelformat);
@@ -102,8 +95,9 @@ struct AdjustedCapture {
 
 AdjustedCapture adjustCapture(Session& session, const v4l2_pix_format_mplane& pix) {
     auto& context = session.context();
-    const auto* raw = v4l2::findRaw(pix.pixelformat);
-    if (!raw || !context.offers(*raw)) raw = offeredRaw(session).front();
+    const auto offered = context.offered();
+    const auto wanted = std::ranges::find(offered, pix.pixelformat, &v4l2::RawFormat::fourcc);
+    const auto* raw = wanted == offered.end() ? offered.front() : *wanted;
     const auto dimension = [](uint32_t value, uint32_t fallback) {
         return value == 0 ? fallback : std::clamp(value, v4l2::kMinDimension, v4l2::kMaxDimension);
     };
@@ -123,7 +117,7 @@ Result<> enum_fmt(Session& session, v4l2_fmtdesc& desc, CallContext&) {
         desc.flags = offered[desc.index]->flags;
         description = offered[desc.index]->description;
     } else if (isCapture(desc.type)) {
-        const auto offered = offeredRaw(session);
+        const auto offered = session.context().offered();
         if (desc.index >= offered.size()) return fail(EINVAL);
         desc.pixelformat = offered[desc.index]->fourcc;
         description = offered[desc.index]->description;
@@ -176,7 +170,7 @@ Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
     } else if (isCapture(format.type)) {
         if (context.capture().isBusy()) return fail(EBUSY);
         const auto adjusted = adjustCapture(session, format.fmt.pix_mp);
-        context.setCaptureFormat(*adjusted.raw, adjusted.layout.width, adjusted.layout.height);
+        context.chooseCaptureFormat(*adjusted.raw, adjusted.layout.width, adjusted.layout.height);
     } else {
         return fail(EINVAL);
     }

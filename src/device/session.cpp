@@ -13,6 +13,19 @@ namespace {
 constexpr uint32_t kDefaultWidth = 1280;
 constexpr uint32_t kDefaultHeight = 720;
 
+/// The value of a volatile control.
+int64_t toldBy(const m2m::StatefulContext& context, uint32_t id) {
+    const v4l2::Sampling stream = context.stream() ? context.stream()->sampling() : v4l2::Sampling{};
+    switch (id) {
+        case V4L2_CID_DAEDALUS_STREAM_BIT_DEPTH:
+            return stream.bitDepth;
+        case V4L2_CID_DAEDALUS_STREAM_CHROMA:
+            return static_cast<int64_t>(stream.chroma);
+        default:
+            return context.minCaptureBuffers();
+    }
+}
+
 }  // namespace
 
 Session::Session(Device& device, std::string client, std::function<void()> changed)
@@ -23,7 +36,7 @@ Session::Session(Device& device, std::string client, std::function<void()> chang
       context_(m2m::Resources{device.shared().loop, device.shared().pool, device.shared().codecs, device.shared().graveyard,
                               [&shared = device.shared()] { return shared.decoderOptions(); }},
                name_, static_cast<m2m::StatefulContext::Listener&>(*this)),
-      controls_([this](uint32_t) { return int64_t{context_.minCaptureBuffers()}; }) {
+      controls_([this](uint32_t id) { return toldBy(context_, id); }) {
     auto& shared = device_.shared();
     ++shared.sessions;
     ++shared.priorities[priority_];

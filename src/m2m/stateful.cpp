@@ -34,10 +34,14 @@ void StatefulContext::on(DecoderEvent event) {
 
 uint32_t StatefulContext::minCaptureBuffers() const { return stream_ ? stream_->minCaptureBuffers : kDefaultMinBuffers; }
 
-bool StatefulContext::offers(const v4l2::RawFormat& raw) const {
-    if (stream_) return v4l2::fits(raw, stream_->chroma, stream_->bitDepth);
-    // Every codec has an 8-bit 4:2:0 profile; more is known once the headers are.
-    return v4l2::fits(raw, v4l2::Chroma::Yuv420, 8);
+std::vector<const v4l2::RawFormat*> StatefulContext::offered() const {
+    if (stream_) return v4l2::formatsFor(stream_->sampling());
+    std::vector<const v4l2::RawFormat*> found;
+    for (const auto& raw : v4l2::rawFormats())
+        if (std::ranges::any_of(outputFormat_.coded->samplings,
+                                [&raw](const auto& sampling) { return v4l2::fitOf(raw, sampling) == v4l2::Fit::Exact; }))
+            found.push_back(&raw);
+    return found;
 }
 
 v4l2::FrameLayout StatefulContext::captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const {
@@ -60,10 +64,16 @@ void StatefulContext::setColorimetry(const v4l2::Colorimetry& colorimetry) {
 }
 
 void StatefulContext::followOutput() {
-    const auto* raw = captureFormat_.raw;
-    if (!raw || !offers(*raw)) raw = &*std::ranges::find_if(v4l2::rawFormats(), [this](const auto& r) { return offers(r); });
+    const auto fitting = offered();
+    const bool stays = std::ranges::find(fitting, captureFormat_.raw) != fitting.end();
+    chosen_ = chosen_ && stays;
     captureFormat_.colorimetry = outputFormat_.colorimetry;
-    setCaptureFormat(*raw, outputFormat_.width, outputFormat_.height);
+    setCaptureFormat(stays ? *captureFormat_.raw : *fitting.front(), outputFormat_.width, outputFormat_.height);
+}
+
+void StatefulContext::chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) {
+    chosen_ = true;
+    setCaptureFormat(raw, width, height);
 }
 
 void StatefulContext::setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) {
@@ -167,21 +177,31 @@ bool StatefulContext::streamsAlready(const CaptureFormat& before) const {
            capture_.bufferCount() >= minCaptureBuffers();
 }
 
+const v4l2::RawFormat& StatefulContext::bestOf(std::span<const v4l2::RawFormat* const> fitting) const {
+    const v4l2::RawFormat& current = *captureFormat_.raw;
+    const v4l2::Fit fit = v4l2::fitOf(current, stream_->sampling());
+    if (fit == v4l2::Fit::Exact || (chosen_ && fit == v4l2::Fit::Reduced)) return current;
+    // Clients that choose before they know the stream may not know deeper formats at all (GStreamer 1.22).
+    if (chosen_) {
+        const auto sameDepth = std::ranges::find(fitting, current.bitDepth, &v4l2::RawFormat::bitDepth);
+        if (sameDepth != fitting.end()) return **sameDepth;
+    }
+    return *fitting.front();
+}
+
 void StatefulContext::streamFound(const codec::StreamFormat& format) {
     const CaptureFormat before = captureFormat_;
     stream_ = format;
-    const auto raws = v4l2::rawFormats();
-    const auto fitting = std::ranges::find_if(raws, [this](const auto& raw) { return offers(raw); });
-    if (fitting == raws.end()) {
+    const auto fitting = offered();
+    if (fitting.empty()) {
         log::warn(
-            "{}: no V4L2 pixel format holds this stream ({} bits per sample, chroma format {}); re-encode it, or decode it "
+            "{}: no V4L2 pixel format holds this stream's pictures ({}, {} bits per sample); re-encode it, or decode it "
             "without this node",
-            session_, format.bitDepth, static_cast<int>(format.chroma));
+            session_, v4l2::nameOf(format.chroma), format.bitDepth);
         stream_.reset();
         return failBoth();
     }
-    const auto& raw = offers(*captureFormat_.raw) ? *captureFormat_.raw : *fitting;
-    setCaptureFormat(raw, format.codedWidth, format.codedHeight);
+    setCaptureFormat(bestOf(fitting), format.codedWidth, format.codedHeight);
     const bool saysColour = format.colorimetry != v4l2::Colorimetry{};
     captureFormat_.colorimetry = saysColour ? format.colorimetry : outputFormat_.colorimetry;
 

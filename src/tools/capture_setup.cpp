@@ -13,7 +13,8 @@ constexpr uint32_t kSpareBuffers = 4;
 
 /// Formats whose bytes are those of FFmpeg's own frames, once the planes are put one after the other.
 constexpr uint32_t kNativeFormats[] = {V4L2_PIX_FMT_YUV420,  V4L2_PIX_FMT_YUV422P, V4L2_PIX_FMT_YUV444M,
-                                       V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YUV422M, V4L2_PIX_FMT_GREY};
+                                       V4L2_PIX_FMT_YUV420M, V4L2_PIX_FMT_YUV422M, V4L2_PIX_FMT_GREY,
+                                       V4L2_PIX_FMT_YUV411P, V4L2_PIX_FMT_Y10,     V4L2_PIX_FMT_Y12};
 
 }  // namespace
 
@@ -25,15 +26,31 @@ Outcome<const v4l2::RawFormat*> DecoderClient::chooseCaptureFormat() {
         return failure("{}: unsupported format {} for this stream: the node offers {}; choose one of these with --capture",
                        endpoint_.name(), settings_.capture->name, offered.empty() ? "nothing" : offered);
     }
+    const auto suits = [this](const v4l2::RawFormat& format) {
+        const bool exact = sampling_.bitDepth == 0 || v4l2::fitOf(format, sampling_) == v4l2::Fit::Exact;
+        return exact && offers(endpoint_, kType, format.fourcc, nullptr);
+    };
     for (const uint32_t fourcc : kNativeFormats)
-        if (offers(endpoint_, kType, fourcc, nullptr)) return v4l2::findRaw(fourcc);
+        if (const auto* format = v4l2::findRaw(fourcc); suits(*format)) return format;
     for (const v4l2::RawFormat& format : v4l2::rawFormats())
-        if (offers(endpoint_, kType, format.fourcc, nullptr)) return &format;
+        if (suits(format)) return &format;
     (void)offers(endpoint_, kType, 0, &offered);
     return failure(
         "{}: unsupported format: for this stream (its chroma sampling, its bit depth) the node offers {}; choose another "
         "--device",
         endpoint_.name(), offered.empty() ? "nothing" : offered);
+}
+
+v4l2::Sampling DecoderClient::streamSampling() {
+    const auto value = [this](uint32_t id) {
+        v4l2_control control{};
+        control.id = id;
+        return endpoint_.ioctl(VIDIOC_G_CTRL, &control) == 0 ? control.value : 0;
+    };
+    const int32_t depth = value(V4L2_CID_DAEDALUS_STREAM_BIT_DEPTH);
+    const int32_t chroma = value(V4L2_CID_DAEDALUS_STREAM_CHROMA);
+    if (depth < 1 || depth > 16 || chroma < 0 || chroma >= static_cast<int32_t>(v4l2::Chroma::Other)) return {};
+    return {static_cast<v4l2::Chroma>(chroma), static_cast<uint8_t>(depth)};
 }
 
 v4l2::Rect DecoderClient::visibleRect() const {
@@ -62,6 +79,7 @@ Outcome<> DecoderClient::setUpCapture() {
     v4l2_format format{};
     format.type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
     if (endpoint_.ioctl(VIDIOC_G_FMT, &format) != 0) return callFailure(endpoint_, "VIDIOC_G_FMT(CAPTURE)", errno);
+    sampling_ = streamSampling();
     const auto raw = chooseCaptureFormat();
     if (!raw) return failure(raw.error());
     rawFormat_ = *raw;

@@ -13,22 +13,6 @@
 namespace daedalus::tools {
 namespace {
 
-const char* nameOf(v4l2::Chroma chroma) {
-    switch (chroma) {
-        case v4l2::Chroma::Mono:
-            return "grey";
-        case v4l2::Chroma::Yuv420:
-            return "4:2:0";
-        case v4l2::Chroma::Yuv422:
-            return "4:2:2";
-        case v4l2::Chroma::Yuv444:
-            return "4:4:4";
-        case v4l2::Chroma::Other:
-            break;
-    }
-    return "other";
-}
-
 /// "8 bit 4:2:0 4:2:2, 10 bit 4:2:0": what a CAPTURE format holds.
 std::string samplingsOf(const v4l2::CodedFormat& coded) {
     std::string text;
@@ -38,7 +22,7 @@ std::string samplingsOf(const v4l2::CodedFormat& coded) {
             text += fmt::format("{}{} bit", text.empty() ? "" : ", ", sampling.bitDepth);
             depth = sampling.bitDepth;
         }
-        text += fmt::format(" {}", nameOf(sampling.chroma));
+        text += fmt::format(" {}", v4l2::nameOf(sampling.chroma));
     }
     return text;
 }

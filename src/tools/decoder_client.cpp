@@ -211,6 +211,7 @@ Outcome<> DecoderClient::deliver(const Dequeued& buffer) {
 
     Picture picture;
     picture.format = rawFormat_;
+    picture.stream = sampling_;
     picture.visible = visible_;
     picture.codedHeight = captureFormat_.height;
     for (uint32_t i = 0; i < rawFormat_->memoryPlanes; ++i) {

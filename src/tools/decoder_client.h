@@ -78,6 +78,8 @@ private:
     [[nodiscard]] Outcome<> subscribe();
     [[nodiscard]] Outcome<> setUpCapture();
     [[nodiscard]] Outcome<const v4l2::RawFormat*> chooseCaptureFormat();
+    /// What the decoder's own frames are made of, as far as the node tells.
+    [[nodiscard]] v4l2::Sampling streamSampling();
     [[nodiscard]] v4l2::Rect visibleRect() const;
     [[nodiscard]] uint32_t minCaptureBuffers();
 
@@ -105,6 +107,7 @@ private:
 
     v4l2_pix_format_mplane captureFormat_{};
     const v4l2::RawFormat* rawFormat_ = nullptr;
+    v4l2::Sampling sampling_;
     v4l2::Rect visible_;
 
     uint64_t packetsSent_ = 0;

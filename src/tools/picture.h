@@ -14,6 +14,7 @@ namespace daedalus::tools {
 /// Points into a dequeued buffer.
 struct Picture {
     const v4l2::RawFormat* format = nullptr;
+    v4l2::Sampling stream;  ///< of the decoder's own frames; a depth of 0 if the node does not tell it
     v4l2::Rect visible;
     uint32_t codedHeight = 0;
     std::array<uint32_t, 3> bytesPerLine{};
@@ -22,7 +23,8 @@ struct Picture {
 
 enum class Order : uint8_t {
     Capture,  ///< as the CAPTURE format has them
-    Native,   ///< as FFmpeg decodes them: plane after plane, samples of more than 8 bits in the low bits of 16
+    /// As FFmpeg decodes them: plane after plane (Y, Cb, Cr or G, B, R), samples of more than 8 bits in the low bits of 16.
+    Native,
 };
 
 /// Puts the visible samples into `out`, line after line without padding. False if they do not lie within the planes.

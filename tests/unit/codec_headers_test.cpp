@@ -169,8 +169,11 @@ TEST_CASE("JPEG frame headers") {
     CHECK(bitstream::jpegHeader(jpeg(8, 3, 0x22, 0x12))->format.chroma == v4l2::Chroma::Yuv422);
     CHECK(bitstream::jpegHeader(jpeg(8, 3, 0x22, 0x22))->format.chroma == v4l2::Chroma::Yuv444);
     // 4:1:1 and 4:4:0: no raw format holds them.
-    CHECK(chroma(3, 0x41) == v4l2::Chroma::Other);
-    CHECK(chroma(3, 0x12) == v4l2::Chroma::Other);
+    CHECK(chroma(3, 0x41) == v4l2::Chroma::Yuv411);
+    CHECK(chroma(3, 0x12) == v4l2::Chroma::Yuv440);
+    CHECK(bitstream::jpegHeader(jpeg(8, 3, 0x22, 0x21))->format.chroma == v4l2::Chroma::Yuv440);
+    // What the decoder makes of others, it tells with its first frame.
+    CHECK_FALSE(bitstream::jpegHeader(jpeg(8, 3, 0x42, 0x11)));
     CHECK_FALSE(bitstream::jpegHeader(jpeg(8, 4, 0x11)));
     CHECK_FALSE(bitstream::jpegHeader(jpeg(12, 3, 0x22)));
     auto cut = jpeg(8, 3, 0x22);

@@ -48,45 +48,53 @@ struct CaptureMemory {
     codec::CaptureTarget target;
 };
 
-/// Raw formats that fit the frame.
+/// Raw formats that hold the frame without loss.
 inline std::vector<const v4l2::RawFormat*> formatsFor(const codec::StreamFormat& format) {
-    std::vector<const v4l2::RawFormat*> found;
-    for (const v4l2::RawFormat& raw : v4l2::rawFormats())
-        if (v4l2::fits(raw, format.chroma, format.bitDepth)) found.push_back(&raw);
+    auto found = v4l2::formatsFor(format.sampling());
+    std::erase_if(found, [&](const auto* raw) { return v4l2::fitOf(*raw, format.sampling()) != v4l2::Fit::Exact; });
     return found;
 }
 
-/// The visible samples of a CAPTURE buffer in planar order, and their MD5.
-inline std::string visibleMd5(const CaptureMemory& memory, const codec::StreamFormat& format) {
+/// The bytes at a sample's place, as a number.
+inline unsigned wordAt(const CaptureMemory& memory, const v4l2::Channel& channel, int x, int y) {
+    const v4l2::ComponentLayout& component = memory.target.layout.component[channel.component];
+    const size_t bytes = memory.target.format->sampleBytes;
+    const std::byte* sample = memory.target.planes[component.memoryPlane].data() + component.offset +
+                              component.stride * static_cast<size_t>(y) +
+                              (channel.first + static_cast<size_t>(x) * channel.step) * bytes;
+    uint16_t word = 0;
+    std::memcpy(&word, sample, bytes);
+    return word;
+}
+
+/// The visible samples of a CAPTURE buffer as the decoder's own planes (Y, Cb, Cr or G, B, R).
+inline std::vector<std::byte> visibleSamples(const CaptureMemory& memory, const codec::StreamFormat& format) {
     const v4l2::RawFormat& raw = *memory.target.format;
-    const int shiftX = format.chroma == v4l2::Chroma::Yuv420 || format.chroma == v4l2::Chroma::Yuv422;
-    const int shiftY = format.chroma == v4l2::Chroma::Yuv420;
+    const bool rgb = format.chroma == v4l2::Chroma::Rgb;
+    const int lineStep = format.chroma == v4l2::Chroma::Yuv440 ? 2 : 1;
+    const unsigned kept = std::min(raw.bitDepth, format.bitDepth);
+    const unsigned shift = raw.bits == v4l2::Bits::High ? 16U - kept : 0;
     std::vector<std::byte> samples;
-    for (uint32_t plane = 0; plane < (format.chroma == v4l2::Chroma::Mono ? 1U : 3U); ++plane) {
-        const bool interleaved = plane > 0 && raw.colorPlanes == 2;
-        const v4l2::ComponentLayout& component = memory.target.layout.component[interleaved ? 1 : plane];
-        const int x = plane ? shiftX : 0;
-        const int y = plane ? shiftY : 0;
-        const int right = (format.visible.left + static_cast<int>(format.visible.width) + x) >> x;
-        const int bottom = (format.visible.top + static_cast<int>(format.visible.height) + y) >> y;
+    for (size_t plane = 0; plane < raw.channels.size(); ++plane) {
+        const v4l2::Channel& channel = raw.channels[rgb ? (plane + 1) % 3 : plane];
+        const v4l2::ChromaShift down = plane > 0 ? v4l2::shiftOf(format.chroma) : v4l2::ChromaShift{};
+        const auto x = static_cast<int>(down.across);
+        const auto y = static_cast<int>(down.down);
+        const int right = (format.visible.left + static_cast<int>(format.visible.width) + (1 << x) - 1) >> x;
+        const int bottom = (format.visible.top + static_cast<int>(format.visible.height) + (1 << y) - 1) >> y;
         for (int row = format.visible.top >> y; row < bottom; ++row) {
-            const std::byte* line = memory.target.planes[component.memoryPlane].data() + component.offset +
-                                    component.stride * static_cast<size_t>(row);
             for (int column = format.visible.left >> x; column < right; ++column) {
-                const auto index = static_cast<size_t>(interleaved ? 2 * column + static_cast<int>(plane) - 1 : column);
-                if (raw.sampleBytes == 1) {
-                    samples.push_back(line[index]);
-                } else {
-                    uint16_t sample = 0;
-                    std::memcpy(&sample, line + 2 * index, 2);
-                    sample = static_cast<uint16_t>(sample >> (16 - raw.bitDepth));
-                    samples.push_back(static_cast<std::byte>(sample & 0xFF));
-                    samples.push_back(static_cast<std::byte>(sample >> 8));
-                }
+                const unsigned sample = wordAt(memory, channel, column, row * (plane > 0 ? lineStep : 1)) >> shift;
+                samples.push_back(static_cast<std::byte>(sample & 0xFF));
+                if (raw.sampleBytes == 2) samples.push_back(static_cast<std::byte>(sample >> 8));
             }
         }
     }
-    return md5(samples);
+    return samples;
+}
+
+inline std::string visibleMd5(const CaptureMemory& memory, const codec::StreamFormat& format) {
+    return md5(visibleSamples(memory, format));
 }
 
 /// The frame's MD5 through `raw`, or what went wrong.

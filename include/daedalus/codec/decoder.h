@@ -27,6 +27,7 @@ struct StreamFormat {
     uint32_t pixelAspectNum = 1;
     uint32_t pixelAspectDen = 1;
 
+    [[nodiscard]] v4l2::Sampling sampling() const { return {chroma, bitDepth}; }
     /// True if a client that set itself up for `other` can go on with this stream without a source change.
     [[nodiscard]] bool sameSetup(const StreamFormat& other) const;
 };
@@ -51,7 +52,8 @@ public:
     [[nodiscard]] virtual PictureType pictureType() const = 0;
     /// True if the decoder had to conceal errors in it.
     [[nodiscard]] virtual bool damaged() const = 0;
-    /// Writes the whole coded frame in the target's format. EINVAL if the target does not fit this frame (size, depth, spans).
+    /// Writes the whole coded frame in the target's format, by v4l2::fitOf() exact or reduced. EINVAL if the target does not
+    /// fit this frame (size, chroma, depth, spans).
     [[nodiscard]] virtual Result<> copyTo(const CaptureTarget& target) const = 0;
     /// FNV-1a (64 bit) over the visible samples, for the debug log; costs a pass over the frame.
     [[nodiscard]] virtual uint64_t digest() const = 0;

@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "daedalus/m2m/decode_strand.h"
 #include "daedalus/m2m/decoder_state.h"
@@ -60,17 +62,19 @@ public:
     [[nodiscard]] const std::optional<codec::StreamFormat>& stream() const { return stream_; }
     /// V4L2_CID_MIN_BUFFERS_FOR_CAPTURE.
     [[nodiscard]] uint32_t minCaptureBuffers() const;
-    /// True if CAPTURE may deliver this format now: what fits the stream, or before its headers, what a stream of the coded
-    /// format can have.
-    [[nodiscard]] bool offers(const v4l2::RawFormat& raw) const;
+    /// What CAPTURE may deliver now, the default first: the formats that fit the stream, or before its headers those that fit
+    /// some stream of the coded format.
+    [[nodiscard]] std::vector<const v4l2::RawFormat*> offered() const;
 
     /// S_FMT(OUTPUT): a new stream; CAPTURE follows. The caller has checked that no buffers are allocated.
     void setOutputFormat(const OutputFormat& format);
     /// Colorimetry alone, which may change at any time.
     void setColorimetry(const v4l2::Colorimetry& colorimetry);
-    /// S_FMT(CAPTURE): `width` and `height` count only before the headers; the stream tells them afterwards.
-    void setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height);
-    /// The layout that setCaptureFormat() would give.
+    /// S_FMT(CAPTURE): `width` and `height` count only before the headers; the stream tells them afterwards. `raw` is one of
+    /// offered(). It stays through changes of the stream for as long as it fits, and else its depth stays if there is a format
+    /// of that depth; so a client gets fewer bits than the stream has only if it chose them.
+    void chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height);
+    /// The layout that chooseCaptureFormat() would give.
     [[nodiscard]] v4l2::FrameLayout captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const;
 
     /// OUTPUT's buffers were freed: what comes next is a new stream.
@@ -95,6 +99,9 @@ private:
     /// Takes the arrow of the state table; events without one leave the state.
     void on(DecoderEvent event);
     void followOutput();
+    /// What CAPTURE becomes when the stream is found, of offered().
+    [[nodiscard]] const v4l2::RawFormat& bestOf(std::span<const v4l2::RawFormat* const> fitting) const;
+    void setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height);
     /// True if CAPTURE streams in the stream's format already, so that no new setup is needed.
     [[nodiscard]] bool streamsAlready(const CaptureFormat& before) const;
     [[nodiscard]] bool buffersSuit() const;
@@ -109,6 +116,7 @@ private:
     std::optional<codec::StreamFormat> stream_;
     DecoderState state_ = DecoderState::Initialization;
     uint64_t drainId_ = 0;
+    bool chosen_ = false;       ///< the client set CAPTURE's format
     bool setUp_ = false;        ///< the strand has a CaptureSetup
     bool provisional_ = false;  ///< the setup is CaptureSetup::provisional, and no frame was dequeued yet
     queue::Queue output_;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "daedalus/v4l2/uapi.h"
 
@@ -16,14 +17,37 @@ namespace daedalus::v4l2 {
 /// 421M.
 enum class Codec : uint8_t { H264, Hevc, Vp8, Vp9, Av1, Mpeg2, Mpeg1, Mpeg4, Xvid, H263, Flv1, Mjpeg, Vc1G, Vc1L };
 
-/// How chroma is sampled relative to luma. Other: what no raw format here can hold (RGB, 4:4:0, 4:1:0 …).
-enum class Chroma : uint8_t { Mono, Yuv420, Yuv422, Yuv444, Other };
+/// How chroma is sampled relative to luma. Other: what no raw format here can hold (alpha, CMYK, 4:1:0 …).
+enum class Chroma : uint8_t { Mono, Yuv420, Yuv422, Yuv444, Yuv440, Yuv411, Rgb, Other };
 
 /// What a decoder's frames are made of.
 struct Sampling {
-    Chroma chroma;
-    uint8_t bitDepth;  ///< significant bits per sample
+    Chroma chroma = Chroma::Other;
+    uint8_t bitDepth = 0;  ///< significant bits per sample
+    friend bool operator==(const Sampling&, const Sampling&) = default;
 };
+
+/// By how many bits chroma coordinates are shifted down from luma's.
+struct ChromaShift {
+    unsigned across = 0;
+    unsigned down = 0;
+};
+[[nodiscard]] constexpr ChromaShift shiftOf(Chroma chroma) {
+    switch (chroma) {
+        case Chroma::Yuv420:
+            return {1, 1};
+        case Chroma::Yuv422:
+            return {1, 0};
+        case Chroma::Yuv440:
+            return {0, 1};
+        case Chroma::Yuv411:
+            return {2, 0};
+        default:
+            return {0, 0};
+    }
+}
+/// "4:2:0" …
+[[nodiscard]] const char* nameOf(Chroma chroma);
 
 /// One coded format: what is queued to OUTPUT. Two may share a codec.
 struct CodedFormat {
@@ -35,16 +59,28 @@ struct CodedFormat {
     std::span<const Sampling> samplings;  ///< of its streams, as far as a raw format holds them
 };
 
+/// Where the samples of one channel stand: of Y, Cb, Cr or of R, G, B, in this order.
+struct Channel {
+    uint8_t component;  ///< index of the colour plane
+    uint8_t first;      ///< place of a line's first sample, in samples
+    uint8_t step;       ///< from one sample to the next, in samples
+};
+
+/// Where the bits of a sample stand in its bytes: in the low ones, or in the high ones with zeros below.
+enum class Bits : uint8_t { Low, High };
+
 /// One raw format: what CAPTURE delivers.
 struct RawFormat {
     uint32_t fourcc;
     const char* name;  ///< as users write it: "NV12"
     const char* description;
     Chroma chroma;
-    uint8_t bitDepth;      ///< significant bits per sample
-    uint8_t sampleBytes;   ///< bytes that one sample takes
-    uint8_t memoryPlanes;  ///< planes of the V4L2 buffer (NV12: 1, NV12M: 2)
-    uint8_t colorPlanes;   ///< 1: luma; 2: luma and interleaved chroma; 3: luma, Cb, Cr
+    uint8_t bitDepth;  ///< significant bits per sample
+    Bits bits;
+    uint8_t sampleBytes;                ///< bytes that one sample takes
+    uint8_t memoryPlanes;               ///< planes of the V4L2 buffer (NV12: 1, NV12M: 2)
+    uint8_t colorPlanes;                ///< 1: luma or whole pixels; 2: luma and interleaved chroma; 3: luma, Cb, Cr
+    std::span<const Channel> channels;  ///< one (grey) or three
 };
 
 /// Where one colour plane lies.
@@ -74,18 +110,27 @@ inline constexpr uint32_t kDimensionStep = 2;
 
 /// All coded formats, in the order of ENUM_FMT(OUTPUT).
 [[nodiscard]] std::span<const CodedFormat> codedFormats();
-/// All raw formats, in the order of ENUM_FMT(CAPTURE) (those that fit the stream; the first is the default).
+/// All raw formats; of those that fit a stream equally well, the first is the best.
 [[nodiscard]] std::span<const RawFormat> rawFormats();
 /// The line of a fourcc, or nullptr.
 [[nodiscard]] const CodedFormat* findCoded(uint32_t fourcc);
 /// The first line of a codec.
 [[nodiscard]] const CodedFormat* findCoded(Codec codec);
 [[nodiscard]] const RawFormat* findRaw(uint32_t fourcc);
-/// True if frames of this chroma sampling and depth can be delivered in `format` without loss.
-[[nodiscard]] bool fits(const RawFormat& format, Chroma chroma, unsigned bitDepth);
+/// How frames come out in a raw format. Reduced: with the 8 high bits of each sample only.
+enum class Fit : uint8_t { None, Exact, Reduced };
+/// How frames of `sampling` can be delivered in `format`. Exact means that nothing is lost. Where V4L2 has no format of just
+/// that kind, that is the next larger one: fewer bits stand in the high bits of more, and 4:4:0 in 4:4:4 with each chroma line
+/// given twice.
+[[nodiscard]] Fit fitOf(const RawFormat& format, const Sampling& sampling);
+/// What holds frames of `sampling`, in the order of ENUM_FMT(CAPTURE): the exact formats, of which the first is the default,
+/// and then the reduced ones. Empty where nothing is exact.
+[[nodiscard]] std::vector<const RawFormat*> formatsFor(const Sampling& sampling);
+/// The sampling that carries `chroma` in a raw format: another one for 4:4:0 only.
+[[nodiscard]] constexpr Chroma carrierOf(Chroma chroma) { return chroma == Chroma::Yuv440 ? Chroma::Yuv444 : chroma; }
 
 /// The layout of a `width` x `height` frame (pixels, already within limits and steps). Lines are padded to 16 bytes of luma;
-/// a chroma line of a planar format takes half of a luma line, as the V4L2 documents say of single-planar formats.
+/// a chroma line of a planar format takes its share of a luma line, as the V4L2 documents say of single-planar formats.
 [[nodiscard]] FrameLayout layoutOf(const RawFormat& format, uint32_t width, uint32_t height);
 /// The smallest OUTPUT sizeimage (bytes) offered for a coded size: enough for any sane access unit.
 [[nodiscard]] uint32_t codedSizeImage(uint32_t width, uint32_t height);

@@ -14,8 +14,45 @@
 #endif
 
 #ifndef V4L2_PIX_FMT_P012
-#define V4L2_PIX_FMT_P012 v4l2_fourcc('P', '0', '1', '2')  // Linux 6.3
+#define V4L2_PIX_FMT_P012 v4l2_fourcc('P', '0', '1', '2')  // Linux 6.4
 #endif
+
+#ifndef V4L2_PIX_FMT_P012M
+#define V4L2_PIX_FMT_P012M v4l2_fourcc('P', 'M', '1', '2')  // Linux 6.4
+#endif
+
+#ifndef V4L2_PIX_FMT_Y012
+#define V4L2_PIX_FMT_Y012 v4l2_fourcc('Y', '0', '1', '2')  // Linux 6.4
+#endif
+
+#ifndef V4L2_PIX_FMT_Y210
+#define V4L2_PIX_FMT_Y210 v4l2_fourcc('Y', '2', '1', '0')  // Linux 6.3
+#endif
+
+#ifndef V4L2_PIX_FMT_Y212
+#define V4L2_PIX_FMT_Y212 v4l2_fourcc('Y', '2', '1', '2')  // Linux 6.3
+#endif
+
+#ifndef V4L2_PIX_FMT_Y216
+#define V4L2_PIX_FMT_Y216 v4l2_fourcc('Y', '2', '1', '6')  // Linux 6.3
+#endif
+
+#ifndef V4L2_PIX_FMT_YUV48_12
+#define V4L2_PIX_FMT_YUV48_12 v4l2_fourcc('Y', '3', '1', '2')  // Linux 6.4
+#endif
+
+#ifndef V4L2_PIX_FMT_BGR48_12
+#define V4L2_PIX_FMT_BGR48_12 v4l2_fourcc('B', '3', '1', '2')  // Linux 6.4
+#endif
+
+#ifndef V4L2_PIX_FMT_RGB48
+#define V4L2_PIX_FMT_RGB48 v4l2_fourcc('R', 'G', 'B', '6')  // Linux 6.11
+#endif
+
+// Controls of our own, among those that V4L2 leaves to drivers: what the decoder's frames are made of, which the CAPTURE format
+// does not always say. Read only; the depth is 0 before the headers, and the chroma an item of v4l2::Chroma's order.
+#define V4L2_CID_DAEDALUS_STREAM_BIT_DEPTH (V4L2_CID_CODEC_BASE + 0x1f00)
+#define V4L2_CID_DAEDALUS_STREAM_CHROMA (V4L2_CID_CODEC_BASE + 0x1f01)
 
 #ifndef V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS
 #define V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS (1 << 7)  // Linux 6.9

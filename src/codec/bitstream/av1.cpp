@@ -37,7 +37,7 @@ void readColour(BitReader& in, unsigned profile, StreamFormat& format) {
     if (in.flag()) colours = readColourDescription(in);
     const auto [primaries, transfer, matrix] = colours;
     if (!mono && primaries == 1 && transfer == 13 && matrix == 0) {
-        format.chroma = v4l2::Chroma::Other;  // sRGB
+        format.chroma = v4l2::Chroma::Rgb;
         format.colorimetry = colorimetry(primaries, transfer, 2, Range::Full);
         return;
     }
@@ -55,6 +55,8 @@ void readColour(BitReader& in, unsigned profile, StreamFormat& format) {
     } else {
         format.chroma = v4l2::Chroma::Yuv422;
     }
+    constexpr unsigned kIdentity = 0;
+    if (format.chroma == v4l2::Chroma::Yuv444 && matrix == kIdentity) format.chroma = v4l2::Chroma::Rgb;
 }
 
 /// timing_info() to operating points; false where more than sizes would have to be understood.

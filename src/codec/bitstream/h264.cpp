@@ -185,7 +185,7 @@ std::optional<Sps> readSps(Bytes payload, unsigned& id) {
     if (in.flag()) readVui(in, sps.header, matrix, declared);
     constexpr unsigned kRgb = 0;
     // Monochrome comes out of the decoder as 4:2:0.
-    format.chroma = chroma == 3   ? (matrix == kRgb ? v4l2::Chroma::Other : v4l2::Chroma::Yuv444)
+    format.chroma = chroma == 3   ? (matrix == kRgb ? v4l2::Chroma::Rgb : v4l2::Chroma::Yuv444)
                     : chroma == 2 ? v4l2::Chroma::Yuv422
                                   : v4l2::Chroma::Yuv420;
     format.minCaptureBuffers = minCaptureBuffers(sps.header.reorderDepth);

@@ -137,7 +137,7 @@ std::optional<StreamHeader> readSps(Bytes payload, unsigned& id) {
     }
     constexpr unsigned kRgb = 0;
     constexpr v4l2::Chroma kChroma[] = {v4l2::Chroma::Mono, v4l2::Chroma::Yuv420, v4l2::Chroma::Yuv422, v4l2::Chroma::Yuv444};
-    format.chroma = chroma == 3 && matrix == kRgb ? v4l2::Chroma::Other : kChroma[chroma];
+    format.chroma = chroma == 3 && matrix == kRgb ? v4l2::Chroma::Rgb : kChroma[chroma];
     return header;
 }
 

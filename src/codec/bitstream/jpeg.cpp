@@ -42,10 +42,12 @@ std::optional<v4l2::Chroma> chromaOf(BitReader& in) {
     if (across[0] % across[1] != 0 || down[0] % down[1] != 0) return std::nullopt;
     const unsigned ratioAcross = across[0] / across[1];
     const unsigned ratioDown = down[0] / down[1];
-    if (ratioAcross == 2 && ratioDown == 2) return v4l2::Chroma::Yuv420;
-    if (ratioAcross == 2 && ratioDown == 1) return v4l2::Chroma::Yuv422;
-    if (ratioAcross == 1 && ratioDown == 1) return v4l2::Chroma::Yuv444;
-    return v4l2::Chroma::Other;
+    for (const auto chroma :
+         {v4l2::Chroma::Yuv420, v4l2::Chroma::Yuv422, v4l2::Chroma::Yuv444, v4l2::Chroma::Yuv440, v4l2::Chroma::Yuv411}) {
+        const v4l2::ChromaShift shift = v4l2::shiftOf(chroma);
+        if (ratioAcross == 1U << shift.across && ratioDown == 1U << shift.down) return chroma;
+    }
+    return std::nullopt;
 }
 
 std::optional<StreamHeader> readFrame(Bytes segment) {

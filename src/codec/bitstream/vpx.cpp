@@ -14,7 +14,7 @@ bool readColour(BitReader& in, unsigned profile, StreamFormat& format) {
     constexpr unsigned kRgb = 7;
     constexpr unsigned kMatrix[] = {2, 5, 1, 6, 7, 9, 2, 0};
     if (space == kRgb) {
-        format.chroma = v4l2::Chroma::Other;
+        format.chroma = v4l2::Chroma::Rgb;
         format.colorimetry = colorimetry(2, 2, 2, Range::Full);
         if (profile & 1) in.skip(1);
         return (profile & 1) != 0;
@@ -25,7 +25,7 @@ bool readColour(BitReader& in, unsigned profile, StreamFormat& format) {
         const bool halfAcross = in.flag();
         const bool halfDown = in.flag();
         in.skip(1);
-        format.chroma = halfDown ? v4l2::Chroma::Other : halfAcross ? v4l2::Chroma::Yuv422 : v4l2::Chroma::Yuv444;
+        format.chroma = halfDown ? v4l2::Chroma::Yuv440 : halfAcross ? v4l2::Chroma::Yuv422 : v4l2::Chroma::Yuv444;
     }
     return true;
 }

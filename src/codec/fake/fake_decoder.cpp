@@ -29,6 +29,17 @@ uint32_t number(std::string_view text) {
     return value;
 }
 
+v4l2::Chroma chromaOf(std::string_view name) {
+    if (name == "mono") return v4l2::Chroma::Mono;
+    if (name == "422") return v4l2::Chroma::Yuv422;
+    if (name == "444") return v4l2::Chroma::Yuv444;
+    if (name == "440") return v4l2::Chroma::Yuv440;
+    if (name == "411") return v4l2::Chroma::Yuv411;
+    if (name == "rgb") return v4l2::Chroma::Rgb;
+    if (name == "other") return v4l2::Chroma::Other;
+    return v4l2::Chroma::Yuv420;
+}
+
 class FakeFrame final : public Frame {
 public:
     FakeFrame(const StreamFormat& format, uint64_t tag, uint32_t place, PictureType type, bool damaged)
@@ -43,7 +54,7 @@ public:
 
     Result<> copyTo(const CaptureTarget& target) const override {
         if (!targetFits(target, format_)) return fail(EINVAL);
-        for (uint32_t i = 0; i < target.layout.components; ++i) writeComponent(target, i);
+        for (uint32_t i = 0; i < target.format->channels.size(); ++i) writeChannel(target, i);
         return {};
     }
 
@@ -60,22 +71,23 @@ public:
     }
 
 private:
-    void writeComponent(const CaptureTarget& target, uint32_t index) const {
+    void writeChannel(const CaptureTarget& target, uint32_t plane) const {
         const v4l2::RawFormat& raw = *target.format;
-        const v4l2::ComponentLayout& component = target.layout.component[index];
-        const bool interleaved = index == 1 && raw.colorPlanes == 2;
-        const uint32_t samples = component.width / raw.sampleBytes;
-        const unsigned shift = raw.sampleBytes == 2 ? 16U - raw.bitDepth : 0U;
+        const v4l2::Channel& channel = raw.channels[plane];
+        const v4l2::ComponentLayout& component = target.layout.component[channel.component];
+        const uint32_t samples = component.width / raw.sampleBytes / channel.step;
+        const unsigned lost = format_.bitDepth > raw.bitDepth ? format_.bitDepth - raw.bitDepth : 0U;
+        const unsigned shift = raw.bits == v4l2::Bits::High ? raw.sampleBytes * 8U - format_.bitDepth : 0U;
         for (uint32_t y = 0; y < component.height; ++y) {
             std::byte* line = target.planes[component.memoryPlane].data() + component.offset + component.stride * y;
-            for (uint32_t i = 0; i < samples; ++i) {
-                const uint32_t plane = interleaved ? 1 + i % 2 : index;
-                const uint32_t x = interleaved ? i / 2 : i;
-                const auto sample = static_cast<uint16_t>(fakeSample(place_, plane, x, y, raw.bitDepth) << shift);
+            const uint32_t from = plane > 0 && format_.chroma == v4l2::Chroma::Yuv440 ? y / 2 : y;
+            for (uint32_t x = 0; x < samples; ++x) {
+                const auto sample =
+                    static_cast<uint16_t>(fakeSample(place_, plane, x, from, format_.bitDepth) >> lost << shift);
                 if (raw.sampleBytes == 2)
-                    reinterpret_cast<uint16_t*>(line)[i] = sample;
+                    reinterpret_cast<uint16_t*>(line)[channel.first + x * channel.step] = sample;
                 else
-                    line[i] = static_cast<std::byte>(sample);
+                    line[channel.first + x * channel.step] = static_cast<std::byte>(sample);
             }
         }
     }
@@ -155,10 +167,7 @@ private:
         }
         if (word == "chroma") {
             const std::string_view name = next(line, ' ');
-            format_.chroma = name == "mono"  ? v4l2::Chroma::Mono
-                             : name == "422" ? v4l2::Chroma::Yuv422
-                             : name == "444" ? v4l2::Chroma::Yuv444
-                                             : v4l2::Chroma::Yuv420;
+            format_.chroma = chromaOf(name);
         }
         if (word == "crop") {
             std::string_view sides = next(line, ' ');

@@ -2,7 +2,7 @@
 //
 // A buffer is text; its lines are carried out in order, unknown words are damage:
 //
-//   size WxH [crop L,T,R,B] [depth N] [chroma mono|420|422|444] [reorder N] [min N] [interlaced]
+//   size WxH [crop L,T,R,B] [depth N] [chroma mono|420|422|444|440|411|rgb|other] [reorder N] [min N] [interlaced]
 //                       headers: from here on frames look like this; before the first frame headers() tells it
 //   frame N [I|P|B] [damaged] [sleep MS]
 //                       one frame that stands at place N of the display order; its pixels are fakeSample(N, …)
@@ -22,8 +22,8 @@
 
 namespace daedalus::codec::fake {
 
-/// The value of the sample at (x, y) of colour plane `plane` (0: luma, 1: Cb, 2: Cr) in frame N, in the low `bitDepth` bits.
-/// Coordinates count samples of that plane in the coded frame.
+/// The value of the sample at (x, y) of colour plane `plane` (0: luma, 1: Cb, 2: Cr; of RGB 0: R, 1: G, 2: B) in frame N, in
+/// the low `bitDepth` bits. Coordinates count samples of that plane in the coded frame.
 [[nodiscard]] constexpr uint16_t fakeSample(uint32_t number, uint32_t plane, uint32_t x, uint32_t y, unsigned bitDepth) {
     return static_cast<uint16_t>((number * 7 + plane * 85 + x + y * 3) & ((1U << bitDepth) - 1));
 }

@@ -4,11 +4,10 @@ extern "C" {
 #include <libavutil/pixdesc.h>
 }
 
-#include <libyuv.h>
-
 #include "../bitstream/colorimetry.h"
 #include "../bitstream/stream_header.h"
 #include "../target_check.h"
+#include "planes.h"
 
 namespace daedalus::codec::ffmpeg {
 namespace {
@@ -22,20 +21,28 @@ bool isKey(const AVFrame& frame) {
     return key || frame.pict_type == AV_PICTURE_TYPE_I || frame.pict_type == AV_PICTURE_TYPE_SI;
 }
 
+/// Of formats of three planes: by the shifts of the second and the third one.
+v4l2::Chroma chromaOf(int shiftAcross, int shiftDown) {
+    for (const auto chroma :
+         {v4l2::Chroma::Yuv420, v4l2::Chroma::Yuv422, v4l2::Chroma::Yuv444, v4l2::Chroma::Yuv440, v4l2::Chroma::Yuv411}) {
+        const v4l2::ChromaShift shift = v4l2::shiftOf(chroma);
+        if (static_cast<int>(shift.across) == shiftAcross && static_cast<int>(shift.down) == shiftDown) return chroma;
+    }
+    return v4l2::Chroma::Other;
+}
+
 v4l2::Chroma chromaOf(const AVPixFmtDescriptor& description) {
-    constexpr uint64_t kStrange =
-        AV_PIX_FMT_FLAG_RGB | AV_PIX_FMT_FLAG_ALPHA | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_FLOAT;
+    constexpr uint64_t kStrange = AV_PIX_FMT_FLAG_ALPHA | AV_PIX_FMT_FLAG_PAL | AV_PIX_FMT_FLAG_BE | AV_PIX_FMT_FLAG_FLOAT;
     const AVComponentDescriptor& luma = description.comp[0];
     const int sampleBytes = luma.depth > 8 ? 2 : 1;
     if ((description.flags & kStrange) || luma.shift != 0 || luma.step != sampleBytes) return v4l2::Chroma::Other;
     if (description.nb_components == 1) return v4l2::Chroma::Mono;
     if (description.nb_components != 3 || !(description.flags & AV_PIX_FMT_FLAG_PLANAR)) return v4l2::Chroma::Other;
+    // G, B, R.
+    if (description.flags & AV_PIX_FMT_FLAG_RGB) return luma.plane == 2 ? v4l2::Chroma::Rgb : v4l2::Chroma::Other;
     // Two of three components in one plane would be NV12 and its like, which decoders in software do not give.
     if (description.comp[1].plane != 1 || description.comp[2].plane != 2) return v4l2::Chroma::Other;
-    if (description.log2_chroma_w == 1 && description.log2_chroma_h == 1) return v4l2::Chroma::Yuv420;
-    if (description.log2_chroma_w == 1 && description.log2_chroma_h == 0) return v4l2::Chroma::Yuv422;
-    if (description.log2_chroma_w == 0 && description.log2_chroma_h == 0) return v4l2::Chroma::Yuv444;
-    return v4l2::Chroma::Other;
+    return chromaOf(description.log2_chroma_w, description.log2_chroma_h);
 }
 
 bitstream::Range rangeOf(const AVFrame& frame) {
@@ -80,13 +87,14 @@ public:
 
     Result<> copyTo(const CaptureTarget& target) const override {
         if (!targetFits(target, format_)) return fail(EINVAL);
-        const int planes = target.format->chroma == v4l2::Chroma::Mono ? 1 : 3;
-        for (int i = 0; i < planes; ++i)
-            if (!frame_->data[i] || frame_->linesize[i] < lineSamples(i) * sampleBytes()) return fail(EINVAL);
-        if (sampleBytes() == 2)
-            copyDeep(target);
-        else
-            copy(target);
+        SourcePicture picture{{}, format_.sampling()};
+        for (int i = 0; i < description_->nb_components; ++i) {
+            const int plane = description_->comp[i].plane;
+            if (!frame_->data[plane] || frame_->linesize[plane] < lineSamples(plane) * sampleBytes()) return fail(EINVAL);
+            picture.planes[static_cast<size_t>(i)] = {frame_->data[plane], frame_->linesize[plane], lineSamples(plane),
+                                                      lines(plane)};
+        }
+        writePlanes(picture, target);
         return {};
     }
 
@@ -117,36 +125,6 @@ private:
     }
     [[nodiscard]] int lines(int plane) const {
         return plane ? AV_CEIL_RSHIFT(frame_->height, description_->log2_chroma_h) : frame_->height;
-    }
-    template <class Sample>
-    static Sample* place(const CaptureTarget& target, uint32_t component) {
-        const v4l2::ComponentLayout& layout = target.layout.component[component];
-        return reinterpret_cast<Sample*>(target.planes[layout.memoryPlane].data() + layout.offset);
-    }
-
-    void copy(const CaptureTarget& target) const {
-        const auto& component = target.layout.component;
-        const auto stride = [&](int i) { return static_cast<int>(component[static_cast<size_t>(i)].stride); };
-        const bool interleaved = target.format->colorPlanes == 2;
-        const int planar = interleaved ? 1 : static_cast<int>(target.format->colorPlanes);
-        for (int i = 0; i < planar; ++i)
-            libyuv::CopyPlane(frame_->data[i], frame_->linesize[i], place<uint8_t>(target, static_cast<uint32_t>(i)), stride(i),
-                              lineSamples(i), lines(i));
-        if (interleaved)
-            libyuv::MergeUVPlane(frame_->data[1], frame_->linesize[1], frame_->data[2], frame_->linesize[2],
-                                 place<uint8_t>(target, 1), stride(1), lineSamples(1), lines(1));
-    }
-
-    /// P010 and P012: FFmpeg's samples stand in the low bits, V4L2's in the high bits.
-    void copyDeep(const CaptureTarget& target) const {
-        const auto* luma = reinterpret_cast<const uint16_t*>(frame_->data[0]);
-        const auto* cb = reinterpret_cast<const uint16_t*>(frame_->data[1]);
-        const auto* cr = reinterpret_cast<const uint16_t*>(frame_->data[2]);
-        const auto stride = [&](size_t i) { return static_cast<int>(target.layout.component[i].stride / 2); };
-        libyuv::ConvertToMSBPlane_16(luma, frame_->linesize[0] / 2, place<uint16_t>(target, 0), stride(0), lineSamples(0),
-                                     lines(0), format_.bitDepth);
-        libyuv::MergeUVPlane_16(cb, frame_->linesize[1] / 2, cr, frame_->linesize[2] / 2, place<uint16_t>(target, 1), stride(1),
-                                lineSamples(1), lines(1), format_.bitDepth);
     }
 
     FramePtr frame_;

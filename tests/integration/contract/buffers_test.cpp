@@ -78,27 +78,6 @@ TEST_CASE("S1: ENUM_FMT(OUTPUT) lists every coded format but those that S_FMT al
     CHECK(client.ioctl(VIDIOC_ENUM_FMT, &desc) == EINVAL);
 }
 
-TEST_CASE("S2: ENUM_FMT(CAPTURE) lists what fits the stream once that is known") {
-    TestNode node;
-    V4l2Client client(node);
-    const auto listed = [&] {
-        std::vector<uint32_t> fourccs;
-        v4l2_fmtdesc desc{};
-        desc.type = kCapture;
-        for (; client.ioctl(VIDIOC_ENUM_FMT, &desc) == 0; ++desc.index) fourccs.push_back(desc.pixelformat);
-        return fourccs;
-    };
-    const std::vector<uint32_t> eightBit = {V4L2_PIX_FMT_NV12, V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_YUV420, V4L2_PIX_FMT_YUV420M};
-    CHECK(listed() == eightBit);
-    REQUIRE(client.subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
-    REQUIRE(client.request(kOutput, 1) == 0);
-    REQUIRE(client.streamOn(kOutput) == 0);
-    REQUIRE(client.feed(0, "size 64x48 depth 10\n") == 0);
-    REQUIRE(client.event());
-    CHECK(listed() == std::vector<uint32_t>{V4L2_PIX_FMT_P010});
-    CHECK(client.format(kCapture).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_P010);
-}
-
 TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make it EBUSY") {
     TestNode node;
     V4l2Client client(node);
