@@ -19,11 +19,10 @@ _DECODE = [
 def decode(under_test, name, memory, cache):
     """One run of our own client: None or what went wrong."""
     stream = streams.BY_NAME[name]
-    fourcc = reference.capture_format(stream.pixels)
     path = streams.provide(stream, cache)
-    command = under_test.decode_command(path, "--capture", fourcc, "--memory", memory)
+    command = under_test.decode_command(path, "--memory", memory)
     outcome = under_test.run(*command)
-    wrong = reference.difference(reference.of_stream(stream, cache, fourcc), reference.parse_framemd5(outcome.output.decode()))
+    wrong = reference.difference(reference.of_stream(stream, cache), reference.parse_framemd5(outcome.output.decode()))
     return wrong or (None if outcome.status == 0 else outcome.excerpt())
 
 
@@ -52,7 +51,7 @@ def main():
 
     print(f"{'client':38} {'stream':26} {'frames':>6} {'seconds':>7}  MD5 of every frame")
     for label, name, run in cases(under_test, cache):
-        frames = len(reference.of_stream(streams.BY_NAME[name], cache, "YU12"))
+        frames = len(reference.of_stream(streams.BY_NAME[name], cache))
         started = time.monotonic()
         wrong = run()
         failed = failed or wrong is not None

@@ -7,7 +7,7 @@ import pathlib
 import struct
 import subprocess
 
-from . import noise_vc1
+from . import jpeg_sampling, noise_vc1
 
 SKIP = 77  # the exit status that Meson counts as "skipped"
 
@@ -15,7 +15,8 @@ SKIP = 77  # the exit status that Meson counts as "skipped"
 @dataclasses.dataclass(frozen=True)
 class Stream:
     """One stream: `options` are ffmpeg's; a stream with `parts` is these others, one after the other; of one
-    that is `cut`, so many bytes are missing at its start, as where a client joins a broadcast."""
+    that is `cut`, so many bytes are missing at its start, as where a client joins a broadcast. Streams of `rare`
+    pixels are for the test of formats alone; `jpeg` tells how the file's JPEG images are changed (jpeg_sampling.py)."""
 
     name: str
     codec: str
@@ -25,10 +26,18 @@ class Stream:
     frames: int = 30
     parts: tuple = ()
     cut: int = 0
+    rare: bool = False
+    jpeg: str = ""
 
     @property
     def is_long(self):
         return bool(self.parts) or self.frames > 15
+
+    @property
+    def decoded(self):
+        """FFmpeg's name for the layout of the decoded frames, where that is not what was encoded."""
+        jpeg = {"411": "yuvj411p", "440": "yuvj440p", "rgb": "gbrp"}
+        return jpeg.get(self.jpeg) or {"rgb24": "gbrp"}.get(self.pixels, self.pixels)
 
     @property
     def changes_size(self):
@@ -51,6 +60,29 @@ _FLV1 = "-c:v flv -threads 1 -b:v 800k"
 _MJPEG = "-c:v mjpeg -threads 1 -q:v 4"
 # Two columns, two lines from the four sides: more than alignment alone ever cuts.
 _FOUR_SIDES = "crop_left=6:crop_right=10:crop_top=4:crop_bottom=2"
+
+
+
+def _rare():
+    """Every pixel layout that V4L2 has and an encoder makes, beside those that all tests use."""
+    deep = [f"yuv{chroma}p{depth}le" for depth in (10, 12) for chroma in (422, 444)]
+    rgb = ["gbrp", "gbrp10le", "gbrp12le"]
+    grey = ["gray10le", "gray12le"]
+    common = {"size": "130x98", "frames": 4, "rare": True}
+    for pixels in ("yuv422p10le", "yuv444p10le"):
+        yield Stream(f"h264_{pixels}.h264", "h264", _X264, pixels=pixels, **common)
+    yield Stream("h264_rgb.h264", "h264", "-c:v libx264rgb -preset veryfast -threads 1", pixels="rgb24", **common)
+    for pixels in (*deep, *rgb, *grey):
+        yield Stream(f"hevc_{pixels}.hevc", "hevc", f"{_X265}bframes=1", pixels=pixels, **common)
+    for pixels in ("yuv440p", *deep, "yuv440p10le", "yuv440p12le", *rgb):
+        profile = 3 if pixels.endswith("le") else 1
+        yield Stream(f"vp9_{pixels}.ivf", "vp9", f"{_VP9} -profile:v {profile}", pixels=pixels, **common)
+    for pixels in ("gray", *deep, *rgb, *grey):
+        yield Stream(f"av1_{pixels}.ivf", "av1", _AOM, pixels=pixels, **common)
+    for sampling, source in (("411", "yuvj420p"), ("440", "yuvj422p"), ("rgb", "yuvj444p")):
+        common |= {"size": "128x96"}
+        yield Stream(f"mjpeg_{sampling}.mjpeg", "mjpeg", _MJPEG, pixels=source, jpeg=sampling, **common)
+
 
 STREAMS = [
     Stream("h264_high_b_frames.h264", "h264", f"{_X264} -bf 3 -g 12"),
@@ -159,6 +191,8 @@ STREAMS = [
     Stream("vc1_main_profile.rcv", "vc1l", size="178x98", frames=16),
 ]
 
+STREAMS += _rare()
+
 BY_NAME = {stream.name: stream for stream in STREAMS}
 CODECS = ("h264", "hevc", "vp8", "vp9", "av1", "mpeg2", "mpeg1", "mpeg4", "xvid", "h263", "flv1", "mjpeg", "vc1", "vc1l")
 
@@ -196,6 +230,8 @@ def _make(stream, path, cache):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0 or not path.stat().st_size:
         raise RuntimeError(f"{stream.name}: ffmpeg cannot make it: {done.stderr.strip()}")
+    if stream.jpeg:
+        path.write_bytes(jpeg_sampling.changed(path.read_bytes(), stream.jpeg))
 
 
 def provide(stream, cache):
