@@ -47,7 +47,43 @@ int32_t told(V4l2Client& client, uint32_t id) {
     return value;
 }
 
+/// A libavcodec that was built without most of its decoders.
+class FewCodecs final : public codec::Factory {
+public:
+    explicit FewCodecs(std::vector<v4l2::Codec> codecs) : codecs_(std::move(codecs)) {}
+    bool supports(v4l2::Codec codec) const override { return std::ranges::find(codecs_, codec) != codecs_.end(); }
+    const char* decoderName(v4l2::Codec codec) const override { return supports(codec) ? inner_->decoderName(codec) : nullptr; }
+    Result<std::unique_ptr<codec::Decoder>> open(v4l2::Codec codec, const codec::DecoderOptions& options) override {
+        return inner_->open(codec, options);
+    }
+
+private:
+    std::vector<v4l2::Codec> codecs_;
+    std::unique_ptr<codec::Factory> inner_ = codec::makeFakeFactory();
+};
+
 }  // namespace
+
+TEST_CASE("S1: a codec that this libavcodec lacks is not offered") {
+    TestNode node(std::make_unique<FewCodecs>(std::vector{v4l2::Codec::Vp8, v4l2::Codec::Mpeg2}));
+    V4l2Client client(node);
+    Fourccs fourccs;
+    v4l2_fmtdesc desc{};
+    desc.type = kOutput;
+    for (; client.ioctl(VIDIOC_ENUM_FMT, &desc) == 0; ++desc.index) fourccs.push_back(desc.pixelformat);
+    CHECK(fourccs == Fourccs{V4L2_PIX_FMT_VP8, V4L2_PIX_FMT_MPEG2});
+    CHECK(client.format(kOutput).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_VP8);
+    // Neither one of the list nor one that S_FMT alone takes.
+    for (const uint32_t lacking : {V4L2_PIX_FMT_H264, V4L2_PIX_FMT_MJPEG}) {
+        REQUIRE(client.setFormat(kOutput, lacking, 64, 48) == 0);
+        CHECK(client.format(kOutput).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_VP8);
+        v4l2_frmsizeenum sizes{};
+        sizes.pixel_format = lacking;
+        CHECK(client.ioctl(VIDIOC_ENUM_FRAMESIZES, &sizes) == EINVAL);
+    }
+    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_MPEG2, 64, 48) == 0);
+    feedHeader(client, "size 64x48\n");
+}
 
 TEST_CASE("S2: before the headers ENUM_FMT(CAPTURE) lists what streams of the coded format can need") {
     TestNode node;
