@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The clients of an attached node: what they call passes through here on its way to CUSE. */
 #include <linux/cdev.h>
-#include <linux/compat.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/random.h>
@@ -77,9 +76,8 @@ static int give_fd(struct file *file, int __user *number, u32 flags)
 #endif
 }
 
-typedef long (*ioctl_fn)(struct file *file, unsigned int cmd, unsigned long arg);
-
-static long call(ioctl_fn cuse, struct file *file, unsigned int cmd, unsigned long arg, void __user *argument)
+/* 32-bit programs call CUSE directly: they are given nothing. */
+static long client_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct shim_client *client = client_of(file);
 	struct file *given;
@@ -87,19 +85,19 @@ static long call(ioctl_fn cuse, struct file *file, unsigned int cmd, unsigned lo
 	int fd;
 
 	if (cmd != client->giving)
-		return cuse(file, cmd, arg);
+		return cuse_fops->unlocked_ioctl(file, cmd, arg);
 	if (mutex_lock_interruptible(&client->turn))
 		return -ERESTARTSYS;
 	/* Before CUSE, and thus the daemon, hears of it. */
 	client->gives = true;
-	ret = cuse(file, cmd, arg);
+	ret = cuse_fops->unlocked_ioctl(file, cmd, arg);
 	mutex_lock(&shim_lock);
 	given = client->given;
 	client->given = NULL;
 	client->gives = false;
 	mutex_unlock(&shim_lock);
 	if (given && ret >= 0) {
-		fd = give_fd(given, argument + client->given_at, client->given_flags);
+		fd = give_fd(given, (void __user *)arg + client->given_at, client->given_flags);
 		ret = fd < 0 ? fd : ret;
 	}
 	mutex_unlock(&client->turn);
@@ -107,18 +105,6 @@ static long call(ioctl_fn cuse, struct file *file, unsigned int cmd, unsigned lo
 		fput(given);
 	return ret;
 }
-
-static long client_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return call(cuse_fops->unlocked_ioctl, file, cmd, arg, (void __user *)arg);
-}
-
-#ifdef CONFIG_COMPAT
-static long client_compat_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
-{
-	return call(cuse_fops->compat_ioctl, file, cmd, arg, compat_ptr(arg));
-}
-#endif
 
 /* As videobuf2 has it: shared, at the very offset of a plane, and not beyond its end. */
 static int client_mmap(struct file *file, struct vm_area_struct *vma)
@@ -156,9 +142,6 @@ static struct shim_client *make_client(struct cdev *cdev)
 	client->fops.owner = THIS_MODULE;
 	client->fops.release = client_release;
 	client->fops.unlocked_ioctl = client_ioctl;
-#ifdef CONFIG_COMPAT
-	client->fops.compat_ioctl = client_compat_ioctl;
-#endif
 	client->fops.mmap = client_mmap;
 	client->id = get_random_u64();
 	xa_init_flags(&client->bindings, XA_FLAGS_ACCOUNT);
