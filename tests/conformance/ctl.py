@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """v4l2-ctl decodes streams to files: the bytes must be FFmpeg's.
 
-    ctl.py --daedalus PROGRAM --cache FOLDER [--memory mmap|user]... [--codec CODEC]... [--cuse videoN]
+    ctl.py --daedalus PROGRAM --cache FOLDER [--memory mmap|user]... [--codec CODEC]... [--cuse videoN] [--short]
 
 Each codec with a buffer for each access unit (--stream-from-hdr), and, where a stream may be cut anywhere, with the file's bytes as
-they come (--stream-from); a stream that changes its size too. Debian 12's v4l2-ctl has no dma-bufs for mem2mem devices. The tool gives up when select() has waited for 0.5 to 2 s, so a
-failure counts only where the machine is punctual (tests/support/daedalus_tests/punctuality.py).
+they come (--stream-from); a stream that changes its size too. Debian 12's v4l2-ctl has no dma-bufs for mem2mem devices. The tool
+gives up when select() has waited for 0.5 to 2 s, so a failure counts only where the machine is punctual
+(tests/support/daedalus_tests/punctuality.py).
 """
 
 import argparse
@@ -69,9 +70,9 @@ def check(under_test, run, cache, name, fourcc, memory, framed):
     """Decodes as often as a late machine asks for; None or what went wrong."""
     stream = streams.BY_NAME[name]
     path = streams.provide(stream, cache)
-    target = under_test.scratch.path / f"{name}.{'hdr' if framed else 'padded'}"
+    target = units.kept_with_headers(path) if framed else under_test.scratch.path / f"{name}.padded"
     if not target.exists():
-        target.write_bytes(units.with_headers(path) if framed else units.padded(path, SEVERAL_BUFFERS))
+        target.write_bytes(units.padded(path, SEVERAL_BUFFERS))
     source = f"--stream-from{'-hdr' if framed else ''} {target}"
     expected, wrong = reference.of_stream(stream, cache, "YU12"), None
     for _ in range(RUNS):
@@ -83,6 +84,14 @@ def check(under_test, run, cache, name, fourcc, memory, framed):
     return wrong and f"{wrong}; {outcome.excerpt()}"
 
 
+def cases(codec, short):
+    """(stream, whether by --stream-from-hdr) of a codec; the short list for a slow machine."""
+    _, names, anywhere = CASES[codec]
+    if short:
+        return [(next(s.name for s in streams.STREAMS if s.codec == codec and "_small." in s.name), True)]
+    return [(name, True) for name in names] + [(name, False) for name in names if anywhere]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--daedalus", required=True)
@@ -91,18 +100,27 @@ def main():
     parser.add_argument("--memory", action="append", choices=["mmap", "user"])
     parser.add_argument("--codec", action="append", choices=list(CASES))
     parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")
+    parser.add_argument("--short", action="store_true", help="one small stream of each codec")
+    parser.add_argument("--prepare", action="store_true", help="only make the files for --stream-from-hdr, if they are not there")
     options = parser.parse_args()
+    if options.prepare:
+        for codec in options.codec or CASES:
+            for name, framed in cases(codec, options.short):
+                if framed:
+                    units.kept_with_headers(streams.provide(streams.BY_NAME[name], options.cache))
+        return 0
     under_test = decoder.Decoder(options.daedalus, options.preload)
 
     def all_with(run):
         failed, cells = 0, measured.Cells()
+        letter = measured.cuse_letter() if options.cuse else "R"
         for codec in options.codec or CASES:
-            fourcc, names, anywhere = CASES[codec]
+            fourcc = CASES[codec][0]
             for memory in options.memory or ["mmap", "user"]:
-                for name, framed in [(name, True) for name in names] + [(name, False) for name in names if anywhere]:
+                for name, framed in cases(codec, options.short):
                     wrong = check(under_test, run, options.cache, name, fourcc, memory, framed)
                     failed += wrong is not None
-                    cells.add((codec, "v4l2-ctl", {"user": "userptr"}.get(memory, memory), "C" if options.cuse else "R"), wrong is None)
+                    cells.add((codec, "v4l2-ctl", {"user": "userptr"}.get(memory, memory), letter), wrong is None)
                     how = f"--stream-{memory} --stream-from{'-hdr' if framed else ''} {name}"
                     print(f"{'FAIL' if wrong else 'ok  '} {how}{': ' + wrong if wrong else ''}", flush=True)
         measured.note(cells)

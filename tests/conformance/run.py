@@ -81,7 +81,7 @@ def run_all(jobs, under_test, options):
         with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
             verdicts = pool.map(lambda job: job.verdict(run, under_test, how), jobs)
             failed = frames = 0
-            cells, transport = measured.Cells(), "I" if options.in_process else "C" if options.cuse else "R"
+            cells, transport = measured.Cells(), "I" if options.in_process else measured.cuse_letter() if options.cuse else "R"
             memory = "" if options.in_process else options.memory
             for job, verdict in zip(jobs, verdicts):
                 failed += verdict is not None

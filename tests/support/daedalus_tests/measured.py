@@ -8,6 +8,11 @@ import pathlib
 TRANSPORTS = {"R": "socket, `daedalus run`", "I": "in process", "C": "CUSE", "S": "CUSE with daedalus-shim"}
 
 
+def cuse_letter():
+    """The letter of a CUSE device of this machine."""
+    return "S" if os.path.exists("/dev/daedalus-shim") else "C"
+
+
 def note(cells):
     """Keeps `cells`: {(codec, client, memory, transport's letter): whether all frames of all streams were right}."""
     folder = os.environ.get("DAEDALUS_MEASURED")

@@ -1,5 +1,6 @@
 """Streams as v4l2-ctl and v4l2-compliance read them: each access unit behind its length."""
 
+import os
 import struct
 import subprocess
 
@@ -23,6 +24,16 @@ def packets(path):
 def with_headers(path):
     """The file for --stream-from-hdr. The tools convert with ntohl() the four characters of "Vhdr" read as a little-endian number."""
     return b"".join(b"rdhV" + struct.pack(">I", len(unit)) + unit for unit in packets(path))
+
+
+def kept_with_headers(path):
+    """That file beside the stream in the cache, made when it is first asked for."""
+    kept = path.with_name(path.name + ".hdr")
+    if not kept.exists():
+        fresh = path.with_name(f"new-{os.getpid()}-{kept.name}")
+        fresh.write_bytes(with_headers(path))
+        fresh.rename(kept)
+    return kept
 
 
 def padded(path, size):

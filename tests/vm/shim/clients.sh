@@ -15,8 +15,15 @@ if [ $# = 0 ]; then
 fi
 server=$1
 
+# For the table in README.md.
+export DAEDALUS_MEASURED="$VM_BUILD/measured"
+
 clients() {
     python3 -B "$VM_SOURCE/tests/conformance/clients.py" --within --cache "$VM_BUILD/streams" --short "$@"
+}
+v4l2_ctl() {
+    python3 -B "$VM_SOURCE/tests/conformance/ctl.py" --daedalus "$daedalus" --cache "$VM_BUILD/streams" --short \
+        --cuse video11 --memory mmap
 }
 # element COMMAND...: what GStreamer, started so, knows of its decoder element; of its plugins only those for V4L2.
 element() {
@@ -41,5 +48,6 @@ check 'decoders of ffmpeg' clients ffmpeg
 for io in mmap dmabuf; do
     check "decoders of GStreamer by $io" clients gstreamer --io $io
 done
+check 'each codec by v4l2-ctl --stream-mmap' v4l2_ctl
 check 'nothing holds the module in the end' frees_the_module
 finish
