@@ -9,9 +9,11 @@ echo 0123456789abcdef0123456789abcdef >/etc/machine-id
 units=/run/systemd/system
 mkdir -p $units
 # What takes seconds here and serves nobody.
-for unit in systemd-hwdb-update systemd-firstboot systemd-random-seed systemd-journal-flush systemd-update-done ldconfig \
-    systemd-machine-id-commit systemd-pstore; do
-    ln -s /dev/null "$units/$unit.service"
+for unit in systemd-hwdb-update.service systemd-firstboot.service systemd-random-seed.service systemd-journal-flush.service \
+    systemd-update-done.service ldconfig.service systemd-machine-id-commit.service systemd-pstore.service \
+    systemd-binfmt.service systemd-remount-fs.service systemd-update-utmp.service dev-hugepages.mount dev-mqueue.mount \
+    sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount proc-sys-fs-binfmt_misc.automount; do
+    ln -s /dev/null "$units/$unit"
 done
 cat >$units/vm.service <<'END'
 [Unit]
