@@ -88,8 +88,8 @@ void appendSamples(const Component& component, const v4l2::Channel& channel, con
 /// What a channel is in the decoder's own frame.
 Samples nativeSamples(const Picture& picture, unsigned index) {
     const v4l2::RawFormat& format = *picture.format;
-    // What the node does not tell is what the format says.
-    const bool told = picture.stream.bitDepth != 0;
+    // What the node does not tell, or tells of something else, is what the format says.
+    const bool told = picture.stream.bitDepth != 0 && v4l2::carrierOf(picture.stream.chroma) == format.chroma;
     const v4l2::Chroma chroma = told ? picture.stream.chroma : format.chroma;
     const unsigned depth = told ? picture.stream.bitDepth : format.bitDepth;
     const v4l2::ChromaShift shift = index > 0 ? v4l2::shiftOf(chroma) : v4l2::ChromaShift{};

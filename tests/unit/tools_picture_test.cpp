@@ -88,6 +88,42 @@ TEST_CASE("native order has the samples of P010 in the low bits") {
     CHECK(out[1] == std::byte{0x03});
 }
 
+TEST_CASE("native order is what the stream has, not what carries it") {
+    // 10 bits in a format of 12.
+    Frame deep(V4L2_PIX_FMT_YUV48_12, 16, 8);
+    const uint16_t words[] = {0x3ff << 6, 0x155 << 6, 1 << 6};
+    std::memcpy(deep.memory[0].data(), words, sizeof words);
+    deep.picture.visible = {0, 0, 1, 1};
+    deep.picture.stream = {v4l2::Chroma::Yuv444, 10};
+    CHECK(packed(deep.picture, Order::Native) == bytes({0xff, 3, 0x55, 1, 1, 0}));
+    // 4:4:0, whose chroma lines come twice.
+    Frame lines(V4L2_PIX_FMT_YUV444M, 16, 8);
+    lines.picture.visible = {0, 2, 1, 3};
+    lines.picture.stream = {v4l2::Chroma::Yuv440, 8};
+    CHECK(packed(lines.picture, Order::Native) == bytes({16, 24, 32, 64 + 16, 64 + 32, 128 + 16, 128 + 32}));
+    // A node that tells what cannot be is not believed.
+    lines.picture.stream = {v4l2::Chroma::Yuv420, 8};
+    CHECK(packed(lines.picture, Order::Native).size() == 9);
+}
+
+TEST_CASE("native order of RGB is green, blue, red") {
+    for (const auto& [fourcc, expected] :
+         {std::pair{V4L2_PIX_FMT_RGB24, bytes({1, 4, 2, 5, 0, 3})}, std::pair{V4L2_PIX_FMT_BGR24, bytes({1, 4, 0, 3, 2, 5})},
+          std::pair{V4L2_PIX_FMT_XBGR32, bytes({1, 5, 0, 4, 2, 6})}}) {
+        Frame frame(fourcc, 16, 8);
+        frame.picture.visible = {0, 0, 2, 1};
+        CHECK(packed(frame.picture, Order::Native) == expected);
+    }
+}
+
+TEST_CASE("whole pixels of 4:2:2 are cut in pairs") {
+    Frame frame(V4L2_PIX_FMT_Y210, 16, 8);
+    frame.picture.visible = {3, 1, 2, 1};
+    // Luma from column 2 on, with the chroma of that pair.
+    CHECK(packed(frame.picture, Order::Capture).size() == 8);
+    CHECK(packed(frame.picture, Order::Capture).front() == std::byte{8});
+}
+
 TEST_CASE("a rectangle outside of the memory is refused") {
     Frame frame(V4L2_PIX_FMT_NV12, 16, 8);
     std::vector<std::byte> out;
