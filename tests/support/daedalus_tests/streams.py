@@ -108,6 +108,8 @@ STREAMS = [
     Stream("hevc_small.hevc", "hevc", f"{_X265}bframes=1", size="176x144", frames=15),
     Stream("hevc_large.hevc", "hevc", f"{_X265}bframes=1", size="352x288", frames=15),
     Stream("hevc_change.hevc", "hevc", parts=("hevc_small.hevc", "hevc_large.hevc", "hevc_small.hevc")),
+    # Depth and sampling change, size does not: in and out of grey and of whole pixels.
+    Stream("hevc_layouts.hevc", "hevc", parts=tuple(f"hevc_{p}le.hevc" for p in ("yuv422p10", "gray10", "gbrp12", "yuv422p10"))),
     Stream("hevc_cut.hevc", "hevc", parts=("hevc_b_frames.hevc",), cut=9000),
     Stream("hevc_10bit.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv420p10le"),
     Stream("hevc_12bit.hevc", "hevc", f"{_X265}bframes=2", pixels="yuv420p12le", frames=15),
