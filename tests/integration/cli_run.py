@@ -107,6 +107,22 @@ class Run(unittest.TestCase):
         self.assertEqual(sizes("default", "0", "default"), bytes_of(96, 3))
         self.assertEqual(sizes("default", "attached_pic", "0"), bytes_of(64, 1))
 
+    def test_packed_pictures_at_the_end_are_decoded(self):
+        path = self.runtime / "packed.avi"
+        # The last packet has a P picture and the B picture before it, and no placeholder follows.
+        subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x96", "-frames:v", "16", "-c:v", "libxvid",
+                        "-bf", "2", str(path)], check=True)
+
+        def frames(*command):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+            return [line.split(",")[-1].strip() for line in done.stdout.splitlines() if line[0] != "#"]
+
+        ours = frames(DAEDALUS, "decode", "--in-process", "--framemd5", "-", str(path))
+        reference = frames("ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-vsync", "passthrough", "-f", "framemd5", "-")
+        path.unlink()
+        self.assertEqual(len(ours), len(reference) + 1)
+        self.assertEqual(ours[:-2] + ours[-1:], reference)
+
     def test_status_is_the_programs(self):
         for status in (0, 1, 77, 255):
             self.assertEqual(self.run_program("sh", "-c", f"exit {status}").returncode, status)
