@@ -26,6 +26,11 @@ def native(path):
     return parse_framemd5(_ffmpeg(path, "-f", "framemd5").decode())
 
 
+def whole(path, pixels):
+    """The MD5 of all frames' bytes at once, each in its own size: what Fluster compares."""
+    return hashlib.md5(_ffmpeg(path, "-f", "rawvideo", "-pix_fmt", pixels)).hexdigest()
+
+
 def first_frame(path):
     """Width, height (both cropped) and pixel format of the first frame; a container may tell something else."""
     command = ["ffprobe", "-v", "error", *_EXACT_CROP, "-select_streams", "v:0", "-read_intervals", "%+#1", "-show_entries"]
