@@ -79,8 +79,16 @@ void StatefulContext::chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t w
 void StatefulContext::setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) {
     captureFormat_.raw = &raw;
     captureFormat_.layout = captureLayout(raw, width, height);
+    const auto& layout = captureFormat_.layout;
+    if (stream_) {
+        captureFormat_.visible = stream_->visible;
+        return;
+    }
+    // An odd size that the client knows from a container is rounded up for the buffers only.
+    const auto container = captureLayout(raw, outputFormat_.width, outputFormat_.height);
+    const bool same = container.width == layout.width && container.height == layout.height;
     captureFormat_.visible =
-        stream_ ? stream_->visible : v4l2::Rect{0, 0, captureFormat_.layout.width, captureFormat_.layout.height};
+        same ? v4l2::Rect{0, 0, outputFormat_.width, outputFormat_.height} : v4l2::Rect{0, 0, layout.width, layout.height};
 }
 
 void StatefulContext::forgetStream() {
@@ -173,7 +181,7 @@ void StatefulContext::queueChanged(queue::Queue&) { listener_.changed(); }
 bool StatefulContext::streamsAlready(const CaptureFormat& before) const {
     const auto& layout = captureFormat_.layout;
     return capture_.isStreaming() && before.raw == captureFormat_.raw && before.layout.width == layout.width &&
-           before.layout.height == layout.height && captureFormat_.visible == v4l2::Rect{0, 0, layout.width, layout.height} &&
+           before.layout.height == layout.height && captureFormat_.visible == before.visible &&
            capture_.bufferCount() >= minCaptureBuffers();
 }
 

@@ -64,6 +64,24 @@ TEST_CASE("S6 S7: headers give a source change, and queries after it the stream'
     }
 }
 
+TEST_CASE("S11: before the headers an odd size is visible in buffers of an even one") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_VP9, 63, 47) == 0);
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 64);
+    CHECK(client.format(kCapture).fmt.pix_mp.height == 48);
+    v4l2_selection selection{};
+    selection.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+    selection.target = V4L2_SEL_TGT_CROP;
+    REQUIRE(client.ioctl(VIDIOC_G_SELECTION, &selection) == 0);
+    CHECK(selection.r.width == 63);
+    CHECK(selection.r.height == 47);
+    // Another size of CAPTURE is another picture.
+    REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_NV12, 128, 48) == 0);
+    REQUIRE(client.ioctl(VIDIOC_G_SELECTION, &selection) == 0);
+    CHECK(selection.r.width == 128);
+}
+
 TEST_CASE("S7: the source change comes even when CAPTURE already streams in the right format, and decoding goes on") {
     Early early(4, kOutput);
     auto& client = early.client;
