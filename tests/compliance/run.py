@@ -18,7 +18,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
 import ctl as ctl_streams  # noqa: E402
-from daedalus_tests import decoder, streams, units  # noqa: E402
+from daedalus_tests import decoder, measured, streams, units  # noqa: E402
 from daedalus_tests.punctuality import Punctuality  # noqa: E402
 
 RUNS = 6
@@ -104,6 +104,8 @@ def examine(under_test, run, options):
         memory = "user" if options.cuse else "mmap"
         wrong = ctl_streams.check(under_test, run, options.cache, "vp8.ivf", "VP80", memory, framed=True)
         print(f"{'FAIL' if wrong else 'ok  '} v4l2-ctl decodes vp8.ivf{': ' + wrong if wrong else ''}")
+        key = ("vp8", "v4l2-ctl", "userptr" if options.cuse else "mmap", "C" if options.cuse else "R")
+        measured.note({key: wrong is None})
         return 0 if good and not wrong else 1
 
     # Without a kernel module a character device has no mmap, which -s needs.
