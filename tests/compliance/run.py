@@ -12,53 +12,15 @@ finding counts only if the machine kept its own appointments while the tool ran;
 
 import argparse
 import pathlib
-import re
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "conformance"))
 import ctl as ctl_streams  # noqa: E402
-from daedalus_tests import decoder, measured, streams, units  # noqa: E402
+from daedalus_tests import compliance, decoder, measured, streams, units  # noqa: E402
 from daedalus_tests.punctuality import Punctuality  # noqa: E402
 
 RUNS = 6
-
-_TOTAL = re.compile(r"^Total for .*: (\d+), Succeeded: (\d+), Failed: (\d+), Warnings: (\d+)", re.MULTILINE)
-
-
-def excuses(deviations):
-    """The first column of the table in the section about v4l2-compliance."""
-    found, inside = [], False
-    for line in deviations.read_text(encoding="utf-8").splitlines():
-        if line.startswith("## "):
-            inside = "v4l2-compliance" in line
-        match = re.match(r"\| *`([^`]+)` *\|", line)
-        if inside and match:
-            found.append(match.group(1))
-    return found
-
-
-def judge(outcome, allowed):
-    """Prints what the tool found; True if nothing is wrong but what is excused."""
-    text = outcome.output.decode(errors="replace")
-    total = _TOTAL.search(text)
-    findings = re.findall(r"^\s*((?:fail|warn): .*)$", text, re.MULTILINE)
-    unexcused = []
-    for finding in findings:
-        excuse = next((part for part in allowed if part in finding), None)
-        print(f"{'excused' if excuse else 'FINDING'}: {finding}")
-        if not excuse:
-            unexcused.append(finding)
-    if not total:
-        print(text[-3000:])
-        print(f"no total: {outcome.excerpt()}")
-        return False
-    print(total.group(0))
-    failures, warnings = int(total.group(3)), int(total.group(4))
-    if unexcused:
-        print(text)
-    # A count without a line that explains it is a finding too.
-    return not unexcused and (failures + warnings == 0 or bool(findings))
 
 
 def ctl(run):
@@ -120,7 +82,7 @@ def examine(under_test, run, options):
     for _ in range(RUNS):
         with Punctuality() as machine:
             outcome = run("sh", "-c", command, timeout=120)
-        good = judge(outcome, excuses(options.deviations))
+        good = compliance.judge(outcome, compliance.excuses(options.deviations))
         if good or machine.is_punctual() or outcome.timed_out:
             break
         print(f"this machine woke a sleeping thread {machine.latest * 1000:.0f} ms too late meanwhile: nothing is proven; again")

@@ -21,9 +21,14 @@ def packets(path):
     return found
 
 
+def framed(units):
+    """Units for --stream-from-hdr. The tools convert with ntohl() the four characters of "Vhdr" read as a little-endian number."""
+    return b"".join(b"rdhV" + struct.pack(">I", len(unit)) + unit for unit in units)
+
+
 def with_headers(path):
-    """The file for --stream-from-hdr. The tools convert with ntohl() the four characters of "Vhdr" read as a little-endian number."""
-    return b"".join(b"rdhV" + struct.pack(">I", len(unit)) + unit for unit in packets(path))
+    """A file's units for --stream-from-hdr."""
+    return framed(packets(path))
 
 
 def kept_with_headers(path):
