@@ -25,7 +25,7 @@ _PIXELS = "yuv420p"
 # negotiates no H.264 of SMPTE 170M primaries with BT.709 transfer.
 LEFT_OUT = [("change", "-CHANGE", "FFmpeg-V4L2"), ("cros_test-25fps", "-COLORIMETRY", "GStreamer-V4L2")]
 _FINE = [("-COLORIMETRY", codec) for codec in ("hevc", "vp8", "vp9")]
-# Larger or longer ones say nothing that others do not, and Fluster decodes each four times.
+# Larger or longer ones, and single pictures, say nothing that others do not, and Fluster decodes each four times.
 _MOST_SAMPLES = 320 * 240 * 310
 
 
@@ -34,7 +34,7 @@ def _vectors(folder, codec):
     with open(folder / "manifest.tsv", encoding="utf-8", newline="") as manifest:
         for row in csv.DictReader(manifest, delimiter="\t"):
             width, height = map(int, row["size"].split("x"))
-            small = width * height * int(row["frames"]) <= _MOST_SAMPLES
+            small = 1 < int(row["frames"]) <= _MOST_SAMPLES // (width * height)
             if row["codec"] == codec and row["pix_fmt"] == _PIXELS and small:
                 yield pathlib.Path(row["file"]).name.replace(".", "_"), folder / row["file"]
 
@@ -72,6 +72,9 @@ def build(target, cache, vectors, codec):
     """
     suites = {}
     for vector, path in list(_synthetic(cache, codec)) + (list(_vectors(pathlib.Path(vectors), codec)) if vectors else []):
+        if codec == "vp9" and "change" in vector:
+            # GStreamer 1.22 stops CAPTURE at the event of a change that no caps told of, and loses the frames that are in it.
+            continue
         suffix, without = next(((s, w) for part, s, w in LEFT_OUT if part in vector and (s, codec) not in _FINE), ("", ""))
         name = codec.upper() + suffix
         suites.setdefault((name, without), []).append(_entry(vector, path, codec, target / "resources" / name / vector))
