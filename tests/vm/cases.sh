@@ -8,9 +8,6 @@
 #
 # Meson reads the output as TAP, one result a case.
 
-# Where the runners leave what they measured, for the table in README.md.
-export DAEDALUS_MEASURED="$VM_BUILD/measured"
-
 cases_count=0
 cases_failed=0
 cases_finished=0
