@@ -15,7 +15,7 @@ namespace daedalus::proto {
 enum class Follow : uint8_t {
     None,         ///< flat
     Planes,       ///< struct v4l2_buffer: m.planes[length] for the multi-planar types
-    ExtControls,  ///< struct v4l2_ext_controls: controls[count], and from each control with a size its payload
+    ExtControls,  ///< struct v4l2_ext_controls: controls[count], and from each compound control its payload
 };
 
 /// One nested array: `length` bytes at the client address that is stored (64 bit) at `offset` of its parent.
@@ -27,8 +27,8 @@ struct NestedRef {
 
 /// More nested arrays than this in one call do not occur: 1 + V4L2_CID_MAX_CTRLS.
 inline constexpr size_t kMaxNested = 1 + V4L2_CID_MAX_CTRLS;
-/// A nested array longer than this is refused with ENOMEM.
-inline constexpr uint32_t kMaxNestedBytes = 1U << 20;
+/// No nested array is longer than this.
+inline constexpr uint32_t kMaxNestedBytes = V4L2_CID_MAX_CTRLS * sizeof(v4l2_ext_control);
 
 /// The nested array that the argument itself points to. Returns 0 (none, or nothing to follow), 1 (`*out` is set), or a
 /// negative errno as the kernel's check_array_args() gives it (EINVAL for too many planes or controls).
@@ -58,16 +58,30 @@ inline int followArgument(Follow follow, const void* argument, size_t size, Nest
     return 0;
 }
 
+/// Bytes of a compound control's payload; 0 for a control whose value stands in v4l2_ext_control itself.
+inline uint32_t payloadBytes(uint32_t id) {
+    switch (id & V4L2_CTRL_ID_MASK) {
+        case V4L2_CID_COLORIMETRY_HDR10_CLL_INFO:
+            return sizeof(v4l2_ctrl_hdr10_cll_info);
+        case V4L2_CID_COLORIMETRY_HDR10_MASTERING_DISPLAY:
+            return sizeof(v4l2_ctrl_hdr10_mastering_display);
+        default:
+            return 0;
+    }
+}
+
 /// The nested arrays that the first nested array points to in turn (payloads of compound controls): fills up to `max` entries
-/// of `out` (parent 1) and returns how many. `first` are the bytes of the first nested array.
+/// of `out` (parent 1) and returns how many. `first` are the bytes of the first nested array. As in the kernel, no more than
+/// the payload is touched, and nothing at all where the client says that it has less room.
 inline size_t followNested(Follow follow, const void* first, size_t size, NestedRef* out, size_t max) {
     if (follow != Follow::ExtControls) return 0;
     size_t found = 0;
     for (size_t at = 0; at + sizeof(v4l2_ext_control) <= size && found < max; at += sizeof(v4l2_ext_control)) {
         v4l2_ext_control control;
         std::memcpy(&control, static_cast<const char*>(first) + at, sizeof control);
-        if (control.size == 0) continue;
-        out[found++] = {1, static_cast<uint32_t>(at + offsetof(v4l2_ext_control, ptr)), control.size};
+        const uint32_t bytes = payloadBytes(control.id);
+        if (bytes == 0 || control.size < bytes) continue;
+        out[found++] = {1, static_cast<uint32_t>(at + offsetof(v4l2_ext_control, ptr)), bytes};
     }
     return found;
 }

@@ -58,7 +58,6 @@ private:
 };
 
 Result<std::vector<std::byte>> readNested(pid_t pid, std::span<const std::byte> parent, const proto::NestedRef& ref) {
-    if (ref.length > proto::kMaxNestedBytes) return fail(ENOMEM);
     uint64_t address = 0;
     std::memcpy(&address, parent.data() + ref.offset, sizeof address);
     std::vector<std::byte> bytes(ref.length);

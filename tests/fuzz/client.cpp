@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "daedalus/device/controls.h"
+#include "proto/follow.h"
 #include "src/ioctl/table.h"
 
 namespace daedalus::fuzz {
@@ -107,8 +108,9 @@ void Client::fillBuffer(v4l2_buffer& buffer, Input& input) {
 
 void Client::fillControls(v4l2_ext_controls& controls, Input& input) {
     const auto ids = device::controlTable();
-    static constexpr auto kWhich = std::to_array<uint32_t>(
-        {0, V4L2_CTRL_WHICH_DEF_VAL, V4L2_CTRL_WHICH_REQUEST_VAL, V4L2_CTRL_CLASS_USER, V4L2_CTRL_CLASS_CODEC});
+    static constexpr auto kWhich =
+        std::to_array<uint32_t>({0, V4L2_CTRL_WHICH_DEF_VAL, V4L2_CTRL_WHICH_REQUEST_VAL, V4L2_CTRL_CLASS_USER,
+                                 V4L2_CTRL_CLASS_CODEC, V4L2_CTRL_CLASS_COLORIMETRY});
     controls.which = input.rarely(16) ? input.word() : input.pick(kWhich);
     controls.count = input.rarely(16) ? input.number() : input.below(6);
     controls.request_fd = static_cast<int32_t>(input.number());
@@ -117,7 +119,7 @@ void Client::fillControls(v4l2_ext_controls& controls, Input& input) {
         auto& control = array[i];
         control = {};
         control.id = input.rarely(8) ? input.word() : ids[input.below(256) % ids.size()].id;
-        control.size = input.rarely(8) ? input.number() : 0;
+        control.size = input.rarely(8) ? input.number() : proto::payloadBytes(control.id);
         const uint64_t value = control.size != 0 ? arena_.pointer(input, Arena::kUser, control.size) : input.number();
         std::memcpy(reinterpret_cast<std::byte*>(&control) + offsetof(v4l2_ext_control, value64), &value, sizeof value);
     }

@@ -69,10 +69,8 @@ TEST_CASE("a call is one round trip; where memory is out of reach, one more for 
     v4l2_format format{};
     format.type = kOutput;
     Buffer buffer(kOutput, V4L2_MEMORY_MMAP);
-    int32_t value = V4L2_MPEG_VIDEO_H264_PROFILE_MAIN;
     v4l2_ext_control control{};
     control.id = V4L2_CID_MPEG_VIDEO_H264_PROFILE;
-    control.value = value;
     v4l2_ext_controls controls{};
     controls.count = 1;
     controls.controls = &control;
@@ -81,7 +79,7 @@ TEST_CASE("a call is one round trip; where memory is out of reach, one more for 
     CHECK(trips([&] { return client.ioctl(VIDIOC_QUERYCAP, &capability); }) == 1 + more);
     CHECK(trips([&] { return client.ioctl(VIDIOC_G_FMT, &format); }) == 1 + more);
     CHECK(trips([&] { return client.ioctl(VIDIOC_QUERYBUF, &buffer.buffer); }) == 1 + 2 * more);
-    CHECK(trips([&] { return client.ioctl(VIDIOC_S_EXT_CTRLS, &controls); }) == 1 + 2 * more);
+    CHECK(trips([&] { return client.ioctl(VIDIOC_G_EXT_CTRLS, &controls); }) == 1 + 2 * more);
     CHECK(std::string(reinterpret_cast<char*>(capability.driver)) == "daedalus");
 }
 
@@ -96,10 +94,11 @@ TEST_CASE("many controls in one call, more than the kernel copies at once") {
     CHECK(client.ioctl(VIDIOC_G_EXT_CTRLS, &controls) == 0);
     CHECK(many.back().value == many.front().value);
     // Each with a payload of its own.
-    std::vector<char> payload(1024);
+    v4l2_ctrl_hdr10_cll_info payload{};
     for (auto& control : many) {
-        control.size = static_cast<uint32_t>(payload.size());
-        control.string = payload.data();
+        control.id = V4L2_CID_COLORIMETRY_HDR10_CLL_INFO;
+        control.size = sizeof payload;
+        control.ptr = &payload;
     }
     const int error = client.ioctl(VIDIOC_G_EXT_CTRLS, &controls);
     CHECK(error == (refused() ? ENOMEM : 0));
