@@ -8,4 +8,9 @@ bool StreamFormat::sameSetup(const StreamFormat& other) const {
            interlaced == other.interlaced;
 }
 
+uint32_t StreamFormat::field() const {
+    if (!interlaced) return V4L2_FIELD_NONE;
+    return bottomFirst ? V4L2_FIELD_INTERLACED_BT : V4L2_FIELD_INTERLACED_TB;
+}
+
 }  // namespace daedalus::codec

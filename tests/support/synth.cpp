@@ -130,6 +130,25 @@ void option(AVCodecContext* context, const char* name, const std::string& value)
     static_cast<void>(av_opt_set(context, name, value.c_str(), AV_OPT_SEARCH_CHILDREN));
 }
 
+void setColours(AVCodecContext* context) {
+    context->color_primaries = AVCOL_PRI_BT2020;
+    context->color_trc = AVCOL_TRC_SMPTE2084;
+    context->colorspace = AVCOL_SPC_BT2020_NCL;
+    context->color_range = AVCOL_RANGE_JPEG;
+}
+
+/// kSynthDisplay and kSynthLight in the words that x264 and x265 share.
+std::string displayParameter() {
+    const auto& [x, y, whiteX, whiteY, maxLuminance, minLuminance] = kSynthDisplay;
+    const auto pair = [](const char* name, uint32_t one, uint32_t other) {
+        return name + ("(" + std::to_string(one)) + "," + std::to_string(other) + ")";
+    };
+    return pair("G", x[0], y[0]) + pair("B", x[1], y[1]) + pair("R", x[2], y[2]) + pair("WP", whiteX, whiteY) +
+           pair("L", maxLuminance, minLuminance);
+}
+
+std::string lightParameter() { return std::to_string(kSynthLight.max) + "," + std::to_string(kSynthLight.maxOfAverages); }
+
 void setUp(AVCodecContext* context, v4l2::Codec codec, const SynthOptions& options) {
     const std::string gop = std::to_string(options.gop);
     const std::string bframes = std::to_string(options.bframes);
@@ -141,13 +160,18 @@ void setUp(AVCodecContext* context, v4l2::Codec codec, const SynthOptions& optio
             option(context, "preset", "veryfast");
             option(context, "x264-params",
                    "scenecut=0:threads=1:lookahead-threads=1:keyint=" + gop + ":min-keyint=" + gop + ":bframes=" + bframes +
-                       ":b-adapt=0:slices=" + std::to_string(options.slices) + (options.interlaced ? ":tff=1" : ""));
+                       ":b-adapt=0:slices=" + std::to_string(options.slices) +
+                       (!options.interlaced   ? ""
+                        : options.bottomFirst ? ":bff=1"
+                                              : ":tff=1") +
+                       (options.hdr10 ? ":mastering-display=" + displayParameter() + ":cll=" + lightParameter() : ""));
             break;
         case v4l2::Codec::Hevc:
             option(context, "preset", "ultrafast");
             option(context, "x265-params",
                    "log-level=none:scenecut=0:open-gop=0:pools=1:frame-threads=1:keyint=" + gop + ":min-keyint=" + gop +
-                       ":bframes=" + bframes + ":b-adapt=0");
+                       ":bframes=" + bframes + ":b-adapt=0" +
+                       (options.hdr10 ? ":master-display=" + displayParameter() + ":max-cll=" + lightParameter() : ""));
             break;
         case v4l2::Codec::Vp8:
         case v4l2::Codec::Vp9:
@@ -216,6 +240,15 @@ void paint(AVFrame* frame, unsigned number, uint32_t seed, int shift) {
             }
         }
     }
+}
+
+void setFieldOrder(AVFrame* frame, bool bottomFirst) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 29, 100)
+    frame->flags |= AV_FRAME_FLAG_INTERLACED | (bottomFirst ? 0 : AV_FRAME_FLAG_TOP_FIELD_FIRST);
+#else
+    frame->interlaced_frame = 1;
+    frame->top_field_first = !bottomFirst;
+#endif
 }
 
 AccessUnit unitOf(const AVPacket* packet) {
@@ -318,6 +351,7 @@ std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t hei
     context->time_base = {1, 25};
     context->framerate = {25, 1};
     setUp(context.get(), codec, options);
+    if (options.wideColours) setColours(context.get());
     if (avcodec_open2(context.get(), encoder, nullptr) < 0) return std::nullopt;
     const bool cropped = options.crop.left || options.crop.top || options.crop.right || options.crop.bottom;
     const Owned<AVBSFContext> filter = cropFilter(codec, context.get(), options.crop);
@@ -342,6 +376,8 @@ std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t hei
         frame->height = context->height;
         frame->format = context->pix_fmt;
         frame->pts = number;
+        if (options.interlaced) setFieldOrder(frame.get(), options.bottomFirst);
+        frame->color_range = context->color_range;
         if (av_frame_get_buffer(frame.get(), 0) < 0) return std::nullopt;
         if (options.bitDepth > 8)
             paint<uint16_t>(frame.get(), number, options.seed, options.bitDepth - 8);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "daedalus/v4l2/formats.h"
+#include "daedalus/v4l2/stream_facts.h"
 
 namespace daedalus::test {
 
@@ -33,10 +34,18 @@ struct SynthOptions {
     unsigned slices = 1;   ///< H.264, MPEG-1 and MPEG-2
     uint8_t bitDepth = 8;  ///< 8 or 10; 10 for H.264, HEVC, VP9 and AV1
     v4l2::Chroma chroma = v4l2::Chroma::Yuv420;
-    bool interlaced = false;  ///< H.264 (MBAFF), MPEG-2 and MPEG-4
+    bool interlaced = false;   ///< H.264 (MBAFF), MPEG-2 and MPEG-4; the top field first
+    bool bottomFirst = false;  ///< the bottom field first, where it is interlaced
+    bool wideColours = false;  ///< BT.2020, PQ, full range, as far as the codec can say so
+    bool hdr10 = false;        ///< H.264 and HEVC: kSynthDisplay and kSynthLight
     SynthCrop crop;
     uint32_t seed = 1;  ///< another seed, another picture content
 };
+
+/// The HDR10 metadata of SynthOptions::hdr10.
+inline constexpr v4l2::MasteringDisplay kSynthDisplay = {
+    {13250, 7500, 34000}, {34500, 3000, 16000}, 15635, 16450, 10'000'000, 50};
+inline constexpr v4l2::ContentLight kSynthLight = {1000, 400};
 
 /// A stream and what libavcodec itself decodes from it on one thread.
 struct SynthStream {

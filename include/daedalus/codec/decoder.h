@@ -11,10 +11,12 @@
 
 #include "daedalus/base/result.h"
 #include "daedalus/v4l2/formats.h"
+#include "daedalus/v4l2/stream_facts.h"
 
 namespace daedalus::codec {
 
-/// What the stream's headers say. A difference in any field but `colorimetry` and `pixelAspect*` is a source change.
+/// What the stream's headers say. The first group is what a client sets itself up for: a difference in it is a source change.
+/// The rest may change from one frame to the next without one.
 struct StreamFormat {
     uint32_t codedWidth = 0;  ///< pixels, multiples of v4l2::kDimensionStep
     uint32_t codedHeight = 0;
@@ -22,14 +24,21 @@ struct StreamFormat {
     v4l2::Chroma chroma = v4l2::Chroma::Yuv420;
     uint8_t bitDepth = 8;
     uint8_t minCaptureBuffers = 2;  ///< V4L2_CID_MIN_BUFFERS_FOR_CAPTURE
-    bool interlaced = false;
+    bool interlaced = false;        ///< frames may hold two fields, interleaved line by line
+
+    bool bottomFirst = false;  ///< of such a frame's fields the bottom one is the older
     v4l2::Colorimetry colorimetry;
     uint32_t pixelAspectNum = 1;
     uint32_t pixelAspectDen = 1;
+    v4l2::Conformance conformance;
+    v4l2::Hdr10 hdr10;
 
     [[nodiscard]] v4l2::Sampling sampling() const { return {chroma, bitDepth}; }
     /// True if a client that set itself up for `other` can go on with this stream without a source change.
     [[nodiscard]] bool sameSetup(const StreamFormat& other) const;
+    /// V4L2_FIELD_* of its frames.
+    [[nodiscard]] uint32_t field() const;
+    friend bool operator==(const StreamFormat&, const StreamFormat&) = default;
 };
 
 /// Picture type, for V4L2_BUF_FLAG_{KEY,P,B}FRAME.

@@ -52,14 +52,14 @@ std::unique_ptr<Syntax> makeSyntax(v4l2::Codec codec) {
     }
 }
 
-std::optional<StreamHeader> frameHeader(v4l2::Codec codec, Bytes frame) {
+std::optional<StreamHeader> frameHeader(v4l2::Codec codec, Bytes frame, const std::optional<StreamHeader>& before) {
     switch (codec) {
         case v4l2::Codec::Vp8:
             return vp8Header(frame);
         case v4l2::Codec::Vp9:
             return vp9Header(frame);
         case v4l2::Codec::Av1:
-            return av1Header(frame);
+            return av1Header(frame, before);
         case v4l2::Codec::H263:
             return h263Header(frame);
         case v4l2::Codec::Flv1:
@@ -95,7 +95,7 @@ void AccessUnits::pushFrame(std::vector<uint8_t> bytes, uint64_t tag) {
         pushVc1(bytes, tag);
         return;
     }
-    if (const auto header = frameHeader(codec_, bytes)) header_ = header;
+    if (const auto header = frameHeader(codec_, bytes, header_)) header_ = header;
     ready_.push_back({std::move(bytes), tag, header_});
 }
 

@@ -1,11 +1,13 @@
 // AV1: the sequence header, and the frame header as far as its size.
+#include "conformance.h"
+#include "hdr10.h"
 #include "stream_header.h"
 #include "vui.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
 
-enum ObuType : uint8_t { kSequenceHeader = 1, kFrameHeader = 3, kFrame = 6 };
+enum ObuType : uint8_t { kSequenceHeader = 1, kFrameHeader = 3, kMetadata = 5, kFrame = 6 };
 
 /// What of the sequence header the frame header needs.
 struct Sequence {
@@ -59,8 +61,8 @@ void readColour(BitReader& in, unsigned profile, StreamFormat& format) {
     if (format.chroma == v4l2::Chroma::Yuv444 && matrix == kIdentity) format.chroma = v4l2::Chroma::Rgb;
 }
 
-/// timing_info() to operating points; false where more than sizes would have to be understood.
-void readOperatingPoints(BitReader& in, Sequence& sequence) {
+/// timing_info() to operating points. Gives the level of the first of these, which is the one that is decoded.
+unsigned readOperatingPoints(BitReader& in, Sequence& sequence) {
     unsigned delayBits = 0;
     if (in.flag()) {
         in.skip(64);
@@ -75,12 +77,16 @@ void readOperatingPoints(BitReader& in, Sequence& sequence) {
     }
     const bool displayDelay = in.flag();
     const unsigned points = in.bits(5) + 1;
+    unsigned firstLevel = 0;
     for (unsigned i = 0; i < points; ++i) {
         in.skip(12);
-        if (in.bits(5) > 7) in.skip(1);
+        const unsigned level = in.bits(5);
+        if (i == 0) firstLevel = level;
+        if (level > 7) in.skip(1);
         if (sequence.decoderModel && in.flag()) in.skip(2 * delayBits + 1);
         if (displayDelay && in.flag()) in.skip(4);
     }
+    return firstLevel;
 }
 
 std::optional<Sequence> readSequence(Bytes payload) {
@@ -89,10 +95,8 @@ std::optional<Sequence> readSequence(Bytes payload) {
     const unsigned profile = in.bits(3);
     in.skip(1);
     sequence.reduced = in.flag();
-    if (sequence.reduced)
-        in.skip(5);
-    else
-        readOperatingPoints(in, sequence);
+    const unsigned level = sequence.reduced ? in.bits(5) : readOperatingPoints(in, sequence);
+    sequence.header.format.conformance = av1Conformance(profile, level);
     sequence.widthBits = in.bits(4) + 1;
     sequence.heightBits = in.bits(4) + 1;
     const uint32_t width = in.bits(sequence.widthBits) + 1;
@@ -142,10 +146,17 @@ void readFrameSize(Bytes payload, Sequence& sequence) {
     if (in.ok() && sizeAllowed(width, height)) setSize(sequence.header.format, width, height);
 }
 
+/// Metadata holds until another sequence begins, not until the header is said again.
+bool sameSequence(const StreamHeader& one, const StreamHeader& other) {
+    return one.format.conformance == other.format.conformance && one.format.bitDepth == other.format.bitDepth &&
+           one.format.chroma == other.format.chroma && one.format.colorimetry == other.format.colorimetry;
+}
+
 }  // namespace
 
-std::optional<StreamHeader> av1Header(Bytes temporalUnit) {
+std::optional<StreamHeader> av1Header(Bytes temporalUnit, const std::optional<StreamHeader>& before) {
     std::optional<Sequence> sequence;
+    v4l2::Hdr10 hdr10 = before ? before->format.hdr10 : v4l2::Hdr10{};
     while (!temporalUnit.empty()) {
         const uint8_t first = temporalUnit[0];
         const unsigned type = first >> 3 & 15U;
@@ -164,14 +175,18 @@ std::optional<StreamHeader> av1Header(Bytes temporalUnit) {
         const Bytes payload = temporalUnit.subspan(head, size);
         if (type == kSequenceHeader) {
             sequence = readSequence(payload);
+            if (sequence && before && !sameSequence(sequence->header, *before)) hdr10 = {};
+        } else if (type == kMetadata) {
+            readHdr10Obu(payload, hdr10);
         } else if ((type == kFrame || type == kFrameHeader) && sequence) {
             readFrameSize(payload, *sequence);
             break;
         }
         temporalUnit = temporalUnit.subspan(head + size);
     }
-    if (!sequence) return std::nullopt;
-    return sequence->header;
+    std::optional<StreamHeader> header = sequence ? std::optional(sequence->header) : before;
+    if (header) header->format.hdr10 = hdr10;
+    return header;
 }
 
 }  // namespace daedalus::codec::bitstream

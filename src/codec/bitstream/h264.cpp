@@ -2,6 +2,8 @@
 #include <array>
 #include <utility>
 
+#include "conformance.h"
+#include "hdr10.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -19,6 +21,7 @@ struct Sps {
     unsigned pocType = 0;
     unsigned pocLsbBits = 4;
     bool deltaPocAlwaysZero = false;
+    int32_t offsetToBottom = 0;  ///< offset_for_top_to_bottom_field
 };
 
 struct Pps {
@@ -124,6 +127,7 @@ std::optional<Sps> readSps(Bytes payload, unsigned& id) {
     const unsigned profile = in.bits(8);
     const unsigned constraints = in.bits(8);
     const unsigned level = in.bits(8);
+    format.conformance = h264Conformance(profile, constraints, level);
     id = in.ue();
     unsigned chroma = 1;
     if (isHigh(profile)) {
@@ -143,7 +147,7 @@ std::optional<Sps> readSps(Bytes payload, unsigned& id) {
     } else if (sps.pocType == 1) {
         sps.deltaPocAlwaysZero = in.flag();
         in.se();
-        in.se();
+        sps.offsetToBottom = in.se();
         const unsigned cycle = in.ue();
         if (cycle > 255) return std::nullopt;
         for (unsigned i = 0; i < cycle; ++i) in.se();
@@ -210,6 +214,8 @@ public:
                 takePps(unescape(unit.subspan(1), kHeaderLimit));
                 return UnitKind::Leading;
             case 6:
+                hdr10_.sei(unescape(unit.subspan(1), kHeaderLimit));
+                return UnitKind::Leading;
             case 9:
                 return UnitKind::Leading;
             default:
@@ -272,13 +278,32 @@ private:
         now.valid = true;
         header_ = sps.header;
         sawPicture_ = true;
+        noteFieldOrder(sps, now);
 
         const PictureId before = std::exchange(last_, now);
+        const UnitKind kind = kindAfter(before, now);
+        if (kind == UnitKind::PictureStart) {
+            hdr10_.picture(now.idr);
+            if (now.field) bottomFirst_ = now.bottom;
+        }
+        header_->format.hdr10 = hdr10_.inForce();
+        header_->format.bottomFirst = bottomFirst_ && header_->format.interlaced;
+        return kind;
+    }
+
+    UnitKind kindAfter(const PictureId& before, const PictureId& now) {
         // Macroblocks that go on counting under another number are a damaged or lost slice, not a picture begun.
         if (before.valid && now.firstMb > before.firstMb) return UnitKind::Picture;
         if (before.valid && before.samePicture(now)) return UnitKind::Companion;
         secondField_ = before.valid && !secondField_ && now.isSecondFieldOf(before);
         return secondField_ ? UnitKind::Companion : UnitKind::PictureStart;
+    }
+
+    /// A frame whose fields have the same place in the order says nothing: it may be progressive.
+    void noteFieldOrder(const Sps& sps, const PictureId& now) {
+        if (now.field) return;
+        const int64_t toBottom = sps.pocType == 1 ? int64_t{sps.offsetToBottom} + now.deltaPoc[1] : now.deltaPocBottom;
+        if (toBottom != 0) bottomFirst_ = toBottom < 0;
     }
 
     /// A slice without usable parameter sets: only the count of macroblocks tells.
@@ -291,7 +316,9 @@ private:
     std::array<std::optional<Sps>, 32> sps_;
     std::array<std::optional<Pps>, 256> pps_;
     std::optional<StreamHeader> header_;
+    Hdr10Messages hdr10_;
     PictureId last_;
+    bool bottomFirst_ = false;
     bool secondField_ = false;
     bool sawPicture_ = false;
 };

@@ -1,6 +1,8 @@
 // HEVC: sequence and picture parameter sets of the base layer, and the first bits of slice segment headers.
 #include <array>
 
+#include "conformance.h"
+#include "hdr10.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -10,9 +12,12 @@ namespace {
 constexpr size_t kHeaderLimit = 16384;
 constexpr size_t kSliceLimit = 64;
 
-void skipProfileTierLevel(BitReader& in, unsigned subLayers) {
-    in.skip(88);
-    in.skip(8);
+v4l2::Conformance readProfileTierLevel(BitReader& in, unsigned subLayers) {
+    in.skip(2);
+    const bool highTier = in.flag();
+    const unsigned profileIdc = in.bits(5);
+    in.skip(80);
+    const auto conformance = hevcConformance(profileIdc, highTier, in.bits(8));
     std::array<bool, 8> profile{};
     std::array<bool, 8> level{};
     for (unsigned i = 0; i + 1 < subLayers; ++i) {
@@ -25,6 +30,7 @@ void skipProfileTierLevel(BitReader& in, unsigned subLayers) {
         if (profile[i]) in.skip(88);
         if (level[i]) in.skip(8);
     }
+    return conformance;
 }
 
 void skipScalingLists(BitReader& in) {
@@ -98,7 +104,7 @@ std::optional<StreamHeader> readSps(Bytes payload, unsigned& id) {
     in.skip(4);
     const unsigned subLayers = in.bits(3) + 1;
     in.skip(1);
-    skipProfileTierLevel(in, subLayers);
+    format.conformance = readProfileTierLevel(in, subLayers);
     id = in.ue();
     unsigned chroma = in.ue();
     if (chroma == 3 && in.flag()) chroma = 0;  // three planes coded apart, each like monochrome
@@ -151,6 +157,7 @@ public:
         const unsigned type = typeOf(unit);
         if (type == 33) takeSps(unescape(unit.subspan(2), kHeaderLimit));
         if (type == 34) takePps(unescape(unit.subspan(2), kHeaderLimit));
+        if (type == 39) hdr10_.sei(unescape(unit.subspan(2), kHeaderLimit));
         const bool leading =
             (type >= 32 && type <= 35) || type == 39 || (type >= 41 && type <= 44) || (type >= 48 && type <= 55);
         return leading ? UnitKind::Leading : UnitKind::Other;
@@ -161,6 +168,8 @@ public:
 
 private:
     static unsigned typeOf(Bytes unit) { return unit[0] >> 1 & 63U; }
+    /// IDR and BLA pictures. A CRA picture starts one only where decoding starts, or where it was spliced in.
+    static bool startsSequence(unsigned type) { return type >= 16 && type <= 20; }
     static bool baseLayer(Bytes unit) { return (unit[0] & 1) == 0 && (unit[1] >> 3) == 0; }
 
     void takeSps(const std::vector<uint8_t>& payload) {
@@ -185,8 +194,10 @@ private:
         const unsigned type = typeOf(unit);
         if (type >= 16 && type <= 23) in.skip(1);
         const unsigned ppsId = in.ue();
+        if (first) hdr10_.picture(startsSequence(type));
         if (in.ok() && ppsId < spsOfPps_.size() && spsOfPps_[ppsId] && sps_[*spsOfPps_[ppsId]]) {
             header_ = sps_[*spsOfPps_[ppsId]];
+            header_->format.hdr10 = hdr10_.inForce();
             sawPicture_ = true;
         }
         return first ? UnitKind::PictureStart : UnitKind::Picture;
@@ -195,6 +206,7 @@ private:
     std::array<std::optional<StreamHeader>, 16> sps_;
     std::array<std::optional<unsigned>, 64> spsOfPps_;
     std::optional<StreamHeader> header_;
+    Hdr10Messages hdr10_;
     bool sawPicture_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include "conformance.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -45,6 +46,7 @@ public:
     }
 
 private:
+    static constexpr unsigned kBottomField = 2;
     static constexpr unsigned kFrame = 3;
     enum class Standard : uint8_t { Mpeg1, Mpeg2 };
 
@@ -59,6 +61,8 @@ private:
             return UnitKind::Companion;
         }
         firstField_ = structure_;
+        bottomFirst_ = structure_ == kBottomField;
+        noteFieldOrder();
         return UnitKind::PictureStart;
     }
 
@@ -74,17 +78,31 @@ private:
         publish(in, header, Standard::Mpeg1);
     }
 
+    void pictureCoding(BitReader& in) {
+        in.skip(16 + 2);
+        structure_ = in.bits(2);
+        const bool topFirst = in.flag();
+        in.skip(7);
+        const bool progressive = in.flag();
+        // Of a field picture the flag is 0 in any case; of a progressive one it is about repeated fields.
+        if (in.ok() && structure_ == kFrame && !progressive) bottomFirst_ = !topFirst;
+        noteFieldOrder();
+    }
+
+    void noteFieldOrder() {
+        if (header_) header_->format.bottomFirst = bottomFirst_ && header_->format.interlaced;
+    }
+
     void extension(BitReader& in) {
         const unsigned type = in.bits(4);
         if (type == kPictureCoding) {
-            in.skip(16 + 2);
-            structure_ = in.bits(2);
+            pictureCoding(in);
             return;
         }
         if (!header_) return;
         StreamHeader header = *header_;
         if (type == kSequenceExtension) {
-            in.skip(8);
+            header.format.conformance = mpeg2Conformance(in.bits(8));
             header.format.interlaced = !in.flag();
             const unsigned chroma = in.bits(2);
             header.format.chroma = chroma == 3   ? v4l2::Chroma::Yuv444
@@ -139,6 +157,7 @@ private:
     uint32_t height_ = 0;
     unsigned aspect_ = 1;
     bool pictureBegun_ = false;
+    bool bottomFirst_ = false;
     unsigned structure_ = kFrame;
     unsigned firstField_ = 0;  ///< structure of a first field whose second is awaited
 };

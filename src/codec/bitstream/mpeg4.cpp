@@ -1,6 +1,7 @@
 // MPEG-4 part 2 (ISO/IEC 14496-2): visual object, video object layer and VOP start codes.
 #include <bit>
 
+#include "conformance.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -33,8 +34,14 @@ void readLayerAspect(BitReader& in, StreamFormat& format) {
     setAspect(format, aspect);
 }
 
+/// What of a layer the headers of its pictures need.
+struct Layer {
+    StreamHeader header;
+    unsigned timeBits = 1;
+};
+
 /// A video object layer from behind its start code; nothing if it is not one of rectangular pictures.
-std::optional<StreamHeader> readLayer(BitReader& in) {
+std::optional<Layer> readLayer(BitReader& in) {
     in.skip(1);  // random accessible
     const unsigned type = in.bits(8);
     if (type >= kFirstStudioType && type <= kLastStudioType) return std::nullopt;
@@ -43,7 +50,8 @@ std::optional<StreamHeader> readLayer(BitReader& in) {
         version = in.bits(4);
         in.skip(3);
     }
-    StreamHeader header;
+    Layer layer;
+    StreamHeader& header = layer.header;
     readLayerAspect(in, header.format);
     header.reorderDepth = type == kSimpleType ? 0 : 1;
     if (in.flag()) {
@@ -60,7 +68,8 @@ std::optional<StreamHeader> readLayer(BitReader& in) {
     in.skip(1);
     const unsigned resolution = in.bits(16);
     in.skip(1);
-    if (in.flag()) in.skip(resolution > 1 ? static_cast<unsigned>(std::bit_width(resolution - 1)) : 1);
+    layer.timeBits = resolution > 1 ? static_cast<unsigned>(std::bit_width(resolution - 1)) : 1;
+    if (in.flag()) in.skip(layer.timeBits);
     in.skip(1);
     const uint32_t width = in.bits(13);
     in.skip(1);
@@ -70,7 +79,7 @@ std::optional<StreamHeader> readLayer(BitReader& in) {
     if (!in.ok() || !sizeAllowed(width, height)) return std::nullopt;
     setSize(header.format, width, height);
     header.format.minCaptureBuffers = minCaptureBuffers(header.reorderDepth);
-    return header;
+    return layer;
 }
 
 class Mpeg4Syntax final : public Syntax {
@@ -80,14 +89,20 @@ public:
     UnitKind inspect(Bytes unit) override {
         if (unit.empty()) return UnitKind::Other;
         BitReader in(unit.subspan(1));
-        if (unit[0] == kVop) return UnitKind::PictureStart;
+        if (unit[0] == kVop) {
+            if (header_ && header_->format.interlaced) fieldOrder(in);
+            return UnitKind::PictureStart;
+        }
         if (unit[0] >= kFirstLayer && unit[0] <= kLastLayer) {
-            if (auto header = readLayer(in)) {
-                header->format.colorimetry = colours_;
-                header_ = header;
+            if (const auto layer = readLayer(in)) {
+                header_ = layer->header;
+                header_->format.colorimetry = colours_;
+                header_->format.conformance = conformance_;
+                timeBits_ = layer->timeBits;
             }
             return UnitKind::Leading;
         }
+        if (unit[0] == kSequenceStart && unit.size() > 1) conformance_ = mpeg4Conformance(unit[1]);
         if (unit[0] == kVisualObject) {
             visualObject(in);
             return UnitKind::Leading;
@@ -111,7 +126,24 @@ private:
         if (in.ok()) colours_ = colorimetry(colours.primaries, colours.transfer, colours.matrix, range);
     }
 
+    /// The start of a picture's header up to its field order. A wrong guess on the way there is put right by the first frame.
+    void fieldOrder(BitReader& in) {
+        constexpr unsigned kIntra = 0;
+        constexpr unsigned kBidirectional = 2;
+        const unsigned type = in.bits(2);
+        while (in.ok() && in.flag()) {
+        }
+        in.skip(1 + timeBits_ + 1);
+        if (!in.flag()) return;
+        if (type != kIntra && type != kBidirectional) in.skip(1);
+        in.skip(3);
+        const bool topFirst = in.flag();
+        if (in.ok()) header_->format.bottomFirst = !topFirst;
+    }
+
     std::optional<StreamHeader> header_;
+    v4l2::Conformance conformance_;
+    unsigned timeBits_ = 1;
     v4l2::Colorimetry colours_ = colorimetry(2, 2, 2, Range::Unknown);
 };
 

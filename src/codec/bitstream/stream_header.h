@@ -46,8 +46,9 @@ inline void setSize(StreamFormat& format, uint32_t width, uint32_t height) {
 [[nodiscard]] std::optional<StreamHeader> vp8Header(Bytes frame);
 /// The header of the frame that a VP9 superframe shows, if it says its own size.
 [[nodiscard]] std::optional<StreamHeader> vp9Header(Bytes superframe);
-/// The sequence header (and the size of the first key frame) in an AV1 temporal unit.
-[[nodiscard]] std::optional<StreamHeader> av1Header(Bytes temporalUnit);
+/// The sequence header (and the size of the first key frame) in an AV1 temporal unit, with the metadata that is in force.
+/// `before`: what the units before it said.
+[[nodiscard]] std::optional<StreamHeader> av1Header(Bytes temporalUnit, const std::optional<StreamHeader>& before);
 /// The header of an H.263 picture, if it says its own size.
 [[nodiscard]] std::optional<StreamHeader> h263Header(Bytes frame);
 /// The header of a Sorenson Spark (FLV1) picture.

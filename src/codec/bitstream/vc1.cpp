@@ -58,6 +58,7 @@ public:
                 entryPoint(unit);
                 return UnitKind::Leading;
             case kFrame:
+                if (header_ && header_->format.interlaced) fieldOrder(unit);
                 return UnitKind::PictureStart;
             case kField:
                 return UnitKind::Companion;
@@ -86,9 +87,11 @@ private:
         read.format.colorimetry = colorimetry(2, 2, 2, Range::Unknown);
         width_ = readSize(in);
         height_ = readSize(in);
-        in.skip(1);
+        pulldown_ = in.flag();
         read.format.interlaced = in.flag();
-        in.skip(4);
+        frameCounter_ = in.flag();
+        in.skip(2);
+        segmented_ = in.flag();
         if (in.flag()) readDisplay(in, read.format);
         buckets_ = in.flag() ? in.bits(5) : 0;
         if (!in.ok()) return;
@@ -96,6 +99,22 @@ private:
         isNew_ = isNew_ || bytes != sequence_;
         sequence_ = std::move(bytes);
         sequenceHeader_ = read;
+    }
+
+    /// The start of an interlaced or progressive picture's header up to its field order.
+    void fieldOrder(Bytes unit) {
+        const auto payload = unescape(unit.subspan(1), kMostHeader);
+        BitReader in(payload);
+        const bool interlaced = in.flag();
+        if (!interlaced || !pulldown_ || segmented_) return;
+        const bool fields = in.flag();
+        constexpr unsigned kLongestType = 4;
+        if (fields) in.skip(3);
+        for (unsigned i = 0; !fields && i < kLongestType && in.flag(); ++i) {
+        }
+        if (frameCounter_) in.skip(8);
+        const bool topFirst = in.flag();
+        if (in.ok()) header_->format.bottomFirst = !topFirst;
     }
 
     void entryPoint(Bytes unit) {
@@ -129,7 +148,10 @@ private:
     uint32_t width_ = 0;
     uint32_t height_ = 0;
     unsigned buckets_ = 0;
-    bool isNew_ = false;  ///< this sequence header has had no entry point yet
+    bool pulldown_ = false;      ///< pictures tell which field is first, or how often they are shown
+    bool frameCounter_ = false;  ///< pictures have a counter
+    bool segmented_ = false;     ///< progressive pictures sent as fields
+    bool isNew_ = false;         ///< this sequence header has had no entry point yet
 };
 
 uint32_t littleEndian(Bytes bytes, size_t at) {

@@ -1,5 +1,6 @@
 // VP8 and VP9 frame headers.
 #include "colorimetry.h"
+#include "conformance.h"
 #include "stream_header.h"
 
 namespace daedalus::codec::bitstream {
@@ -69,7 +70,9 @@ bool readVp9Frame(Bytes frame, std::optional<StreamHeader>& header) {
             if (!likeReference) readSize(in, read.format);
         }
     }
-    if (in.ok() && read.format.codedWidth) header = read;
+    if (!in.ok() || !read.format.codedWidth) return shown;
+    header = read;
+    header->format.conformance = vp9Conformance(profile, read.format.visible.width, read.format.visible.height);
     return shown;
 }
 
@@ -86,6 +89,7 @@ std::optional<StreamHeader> vp8Header(Bytes frame) {
     setSize(header.format, width, height);
     header.format.minCaptureBuffers = minCaptureBuffers(0);
     header.format.colorimetry = colorimetry(2, 2, 5, Range::Limited);
+    header.format.conformance.profile = frame[0] >> 1 & 3;
     return header;
 }
 

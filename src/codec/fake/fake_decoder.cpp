@@ -157,7 +157,19 @@ private:
         while (!line.empty()) option(next(line, ' '), line);
     }
 
+    /// What changes no setup.
+    void description(std::string_view word, std::string_view& line) {
+        if (word == "bottom") format_.bottomFirst = true;
+        if (word == "profile") format_.conformance.profile = static_cast<int>(number(next(line, ' ')) & 0xFF);
+        if (word == "level") format_.conformance.level = static_cast<int>(number(next(line, ' ')) & 0xFF);
+        if (word == "light") format_.hdr10.contentLight.max = static_cast<uint16_t>(number(next(line, ' ')));
+        if (word == "display") format_.hdr10.masteringDisplay.primariesX[0] = static_cast<uint16_t>(number(next(line, ' ')));
+        if (word == "colorspace") format_.colorimetry.colorspace = number(next(line, ' '));
+        if (word == "range") format_.colorimetry.quantization = number(next(line, ' '));
+    }
+
     void option(std::string_view word, std::string_view& line) {
+        description(word, line);
         if (word == "interlaced") format_.interlaced = true;
         if (word == "depth") format_.bitDepth = static_cast<uint8_t>(std::clamp(number(next(line, ' ')), 8U, 16U));
         if (word == "min") format_.minCaptureBuffers = static_cast<uint8_t>(std::clamp(number(next(line, ' ')), 1U, 32U));

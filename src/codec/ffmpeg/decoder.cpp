@@ -251,9 +251,7 @@ private:
         if (!packet || !fillPacket(*packet, std::move(unit.bytes))) return fail(ENOMEM);
         InFlight& entry = inFlight_[static_cast<size_t>(++serial_) % inFlight_.size()];
         entry.serial = serial_;
-        entry.info.tag = unit.tag;
-        entry.info.minCaptureBuffers = unit.header ? unit.header->format.minCaptureBuffers : kUnknownMinCapture;
-        entry.info.interlaced = unit.header && unit.header->format.interlaced;
+        entry.info = describe(unit);
         packet->pts = serial_;
         int error = avcodec_send_packet(context_.get(), packet.get());
         while (error == AVERROR(EAGAIN)) {
@@ -285,8 +283,17 @@ private:
         return {};
     }
 
+    static UnitInfo describe(const bitstream::AccessUnit& unit) {
+        if (!unit.header) return {unit.tag, kUnknownMinCapture, false, false, {}, {}};
+        const StreamFormat& format = unit.header->format;
+        return {unit.tag, format.minCaptureBuffers, format.interlaced, format.bottomFirst, format.conformance, format.hdr10};
+    }
+
     void take(FramePtr frame) {
-        const UnitInfo& unit = infoOf(frame->pts);
+        UnitInfo unit = infoOf(frame->pts);
+        // A progressive frame among interlaced ones keeps their order: the format is the stream's, not the picture's.
+        if (const FieldOrder order = fieldOrderOf(*frame); order != FieldOrder::Unsaid) fieldOrder_ = order;
+        if (fieldOrder_ != FieldOrder::Unsaid) unit.bottomFirst = unit.interlaced && fieldOrder_ == FieldOrder::BottomFirst;
         auto format = formatOf(*frame, unit);
         // JPEG has no fields for it.
         if (format && codec_ == v4l2::Codec::Mjpeg) format->colorimetry = bitstream::jpegColorimetry();
@@ -322,6 +329,7 @@ private:
     std::deque<Received> results_;
     std::array<InFlight, kUnitsInFlight> inFlight_;
     int64_t serial_ = 0;
+    FieldOrder fieldOrder_ = FieldOrder::Unsaid;  ///< of the last frame that had one
     bool draining_ = false;
     bool drained_ = false;
     bool setupRefused_ = false;  ///< by libavcodec: the one in header_

@@ -152,6 +152,9 @@ std::optional<StreamFormat> formatOf(const AVFrame& frame, const UnitInfo& unit)
     format.bitDepth = static_cast<uint8_t>(description->comp[0].depth);
     format.minCaptureBuffers = unit.minCaptureBuffers;
     format.interlaced = unit.interlaced;
+    format.bottomFirst = unit.bottomFirst;
+    format.conformance = unit.conformance;
+    format.hdr10 = unit.hdr10;
     format.colorimetry =
         bitstream::colorimetry(static_cast<unsigned>(frame.color_primaries), static_cast<unsigned>(frame.color_trc),
                                static_cast<unsigned>(frame.colorspace), rangeOf(frame));
@@ -160,6 +163,18 @@ std::optional<StreamFormat> formatOf(const AVFrame& frame, const UnitInfo& unit)
         format.pixelAspectDen = static_cast<uint32_t>(frame.sample_aspect_ratio.den);
     }
     return format;
+}
+
+FieldOrder fieldOrderOf(const AVFrame& frame) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 29, 100)
+    const bool interlaced = frame.flags & AV_FRAME_FLAG_INTERLACED;
+    const bool topFirst = frame.flags & AV_FRAME_FLAG_TOP_FIELD_FIRST;
+#else
+    const bool interlaced = frame.interlaced_frame;
+    const bool topFirst = frame.top_field_first;
+#endif
+    if (!interlaced) return FieldOrder::Unsaid;
+    return topFirst ? FieldOrder::TopFirst : FieldOrder::BottomFirst;
 }
 
 std::unique_ptr<Frame> makeFrame(FramePtr frame, const StreamFormat& format, uint64_t tag) {

@@ -8,12 +8,19 @@
 
 namespace daedalus::codec::ffmpeg {
 
-/// What an access unit's headers add to what AVFrame says, and its tag.
+/// An access unit that was sent to libavcodec: its tag, and what its headers add to what AVFrame says.
 struct UnitInfo {
     uint64_t tag = 0;
     uint8_t minCaptureBuffers = 2;
     bool interlaced = false;
+    bool bottomFirst = false;
+    v4l2::Conformance conformance;
+    v4l2::Hdr10 hdr10;
 };
+
+/// Which of the frame's fields is the older one; nothing if it is not known to have two.
+enum class FieldOrder : uint8_t { Unsaid, TopFirst, BottomFirst };
+[[nodiscard]] FieldOrder fieldOrderOf(const AVFrame& frame);
 
 /// The frame's format in our terms; nothing for sizes and pixel layouts that no node can have.
 [[nodiscard]] std::optional<StreamFormat> formatOf(const AVFrame& frame, const UnitInfo& unit);
