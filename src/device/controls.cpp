@@ -1,44 +1,87 @@
 #include "daedalus/device/controls.h"
 
 #include <algorithm>
+#include <cstring>
+
+#include "proto/follow.h"
 
 namespace daedalus::device {
+namespace {
 
-const ControlInfo* Controls::find(uint32_t id) {
+/// Some codecs share their controls.
+v4l2::Codec family(v4l2::Codec codec) { return codec == v4l2::Codec::Xvid ? v4l2::Codec::Mpeg4 : codec; }
+
+int itemSaid(ControlSource source, const v4l2::Conformance& conformance) {
+    switch (source) {
+        case ControlSource::Profile:
+            return conformance.profile;
+        case ControlSource::Level:
+            return conformance.level;
+        case ControlSource::Tier:
+            return conformance.tier;
+        default:
+            return v4l2::Conformance::kUnsaid;
+    }
+}
+
+template <class T>
+void copyOut(const T& value, std::span<std::byte> into) {
+    std::memcpy(into.data(), &value, std::min(into.size(), sizeof value));
+}
+
+}  // namespace
+
+const ControlInfo* Controls::find(uint32_t id) const {
     const auto table = controlTable();
     const uint32_t plain = id & V4L2_CTRL_ID_MASK;
-    if (id & (V4L2_CTRL_FLAG_NEXT_CTRL | V4L2_CTRL_FLAG_NEXT_COMPOUND)) {
-        // There are no compound controls: asking only for them finds nothing.
-        if (!(id & V4L2_CTRL_FLAG_NEXT_CTRL)) return nullptr;
-        const auto next = std::ranges::find_if(table, [plain](const auto& control) { return control.id > plain; });
-        return next == table.end() ? nullptr : &*next;
-    }
-    const auto found = std::ranges::find(table, plain, &ControlInfo::id);
+    const bool plainToo = (id & V4L2_CTRL_FLAG_NEXT_CTRL) != 0;
+    const bool compoundToo = (id & V4L2_CTRL_FLAG_NEXT_COMPOUND) != 0;
+    const auto found = std::ranges::find_if(table, [&](const ControlInfo& control) {
+        if (!has(control)) return false;
+        if (!plainToo && !compoundToo) return control.id == plain;
+        return control.id > plain && (control.isCompound() ? compoundToo : plainToo);
+    });
     return found == table.end() ? nullptr : &*found;
 }
 
 Result<int64_t> Controls::get(const ControlInfo& control) const {
     if (control.flags & V4L2_CTRL_FLAG_WRITE_ONLY) return fail(EACCES);
-    if (control.flags & V4L2_CTRL_FLAG_VOLATILE) return volatileValue_(control.id);
-    const auto stored = values_.find(control.id);
-    return stored == values_.end() ? control.defaultValue : stored->second;
+    if (control.source == ControlSource::MinCaptureBuffers) return context_.minCaptureBuffers();
+    const auto& stream = context_.stream();
+    if (stream && control.source == ControlSource::BitDepth) return stream->sampling().bitDepth;
+    if (stream && control.source == ControlSource::Chroma) return static_cast<int64_t>(stream->sampling().chroma);
+    if (!stream || !control.codec || family(context_.outputFormat().coded->codec) != *control.codec)
+        return control.defaultValue;
+    // A stream may claim what the menu does not offer: that it is decoded is then luck.
+    const int item = itemSaid(control.source, stream->conformance);
+    const bool offered = item >= control.minimum && item <= control.maximum && control.menu[static_cast<size_t>(item)];
+    return offered ? item : control.defaultValue;
 }
 
-Result<int64_t> Controls::check(const ControlInfo& control, int64_t value) {
-    if (control.flags & V4L2_CTRL_FLAG_READ_ONLY) return fail(EACCES);
-    if (control.type == V4L2_CTRL_TYPE_MENU) {
-        if (value < control.minimum || value > control.maximum) return fail(ERANGE);
-        if (!control.menu[static_cast<size_t>(value)]) return fail(EINVAL);
-        return value;
+void Controls::read(const ControlInfo& control, std::span<std::byte> into) const {
+    const v4l2::Hdr10 hdr10 = context_.stream() ? context_.stream()->hdr10 : v4l2::Hdr10{};
+    if (control.source == ControlSource::ContentLight) copyOut(hdr10.contentLight, into);
+    if (control.source == ControlSource::MasteringDisplay) copyOut(hdr10.masteringDisplay, into);
+}
+
+std::vector<const ControlInfo*> Controls::takeChanged() {
+    std::vector<const ControlInfo*> changed;
+    for (const ControlInfo& control : controlTable()) {
+        if (!has(control) || control.source == ControlSource::None) continue;
+        std::vector<std::byte> now(control.isCompound() ? proto::payloadBytes(control.id) : sizeof(int64_t));
+        std::vector<std::byte> initially(now.size());
+        if (control.isCompound()) {
+            read(control, now);
+        } else {
+            copyOut(get(control).value_or(0), now);
+            copyOut(control.defaultValue, initially);
+        }
+        auto& known = known_.try_emplace(control.id, initially).first->second;
+        if (known == now) continue;
+        known = std::move(now);
+        changed.push_back(&control);
     }
-    value = std::clamp(value, control.minimum, control.maximum);
-    return control.minimum + (value - control.minimum) / control.step * control.step;
-}
-
-bool Controls::set(const ControlInfo& control, int64_t value) {
-    const auto before = get(control);
-    values_[control.id] = value;
-    return !before || *before != value;
+    return changed;
 }
 
 v4l2_event controlEvent(const ControlInfo& control, int64_t value, uint32_t changes) {
@@ -51,7 +94,7 @@ v4l2_event controlEvent(const ControlInfo& control, int64_t value, uint32_t chan
     event.u.ctrl.value64 = value;
     event.u.ctrl.minimum = static_cast<int32_t>(control.minimum);
     event.u.ctrl.maximum = static_cast<int32_t>(control.maximum);
-    event.u.ctrl.step = static_cast<int32_t>(control.type == V4L2_CTRL_TYPE_MENU ? 1 : control.step);
+    event.u.ctrl.step = static_cast<int32_t>(control.step);
     event.u.ctrl.default_value = static_cast<int32_t>(control.defaultValue);
     return event;
 }

@@ -50,14 +50,14 @@ void write(v4l2_format& format, const m2m::OutputFormat& output) {
     writeColour(pix, output.colorimetry);
 }
 
-void write(v4l2_format& format, const v4l2::RawFormat& raw, const v4l2::FrameLayout& layout,
+void write(v4l2_format& format, const v4l2::RawFormat& raw, const v4l2::FrameLayout& layout, uint32_t field,
            const m2m::StatefulContext& context) {
     auto& pix = format.fmt.pix_mp;
     pix = {};
     pix.width = layout.width;
     pix.height = layout.height;
     pix.pixelformat = raw.fourcc;
-    pix.field = context.outputFormat().field;
+    pix.field = field;
     pix.num_planes = static_cast<__u8>(layout.memoryPlanes);
     for (uint32_t i = 0; i < layout.memoryPlanes; ++i) {
         pix.plane_fmt[i].bytesperline = layout.bytesPerLine[i];
@@ -83,7 +83,9 @@ m2m::OutputFormat adjustOutput(Session& session, const v4l2_pix_format_mplane& p
     const uint32_t wanted = pix.num_planes > 0 ? pix.plane_fmt[0].sizeimage : 0;
     output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), kMaxSizeImage);
     // Frames are always whole. A client that knows the stream as interlaced (GStreamer) insists on reading its word back.
-    output.field = pix.field == V4L2_FIELD_INTERLACED ? V4L2_FIELD_INTERLACED : V4L2_FIELD_NONE;
+    const bool interlaced =
+        pix.field == V4L2_FIELD_INTERLACED || pix.field == V4L2_FIELD_INTERLACED_TB || pix.field == V4L2_FIELD_INTERLACED_BT;
+    output.field = interlaced ? pix.field : uint32_t{V4L2_FIELD_NONE};
     output.colorimetry = sanitized(pix);
     return output;
 }
@@ -134,7 +136,7 @@ Result<> g_fmt(Session& session, v4l2_format& format, CallContext&) {
         write(format, context.outputFormat());
     } else if (isCapture(format.type)) {
         const auto& capture = context.captureFormat();
-        write(format, *capture.raw, capture.layout, context);
+        write(format, *capture.raw, capture.layout, capture.field, context);
     } else {
         return fail(EINVAL);
     }
@@ -146,7 +148,8 @@ Result<> try_fmt(Session& session, v4l2_format& format, CallContext&) {
         write(format, adjustOutput(session, format.fmt.pix_mp));
     } else if (isCapture(format.type)) {
         const auto adjusted = adjustCapture(session, format.fmt.pix_mp);
-        write(format, *adjusted.raw, adjusted.layout, session.context());
+        const uint32_t field = session.context().captureField(format.fmt.pix_mp.field);
+        write(format, *adjusted.raw, adjusted.layout, field, session.context());
     } else {
         return fail(EINVAL);
     }
@@ -170,7 +173,7 @@ Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
     } else if (isCapture(format.type)) {
         if (context.capture().isBusy()) return fail(EBUSY);
         const auto adjusted = adjustCapture(session, format.fmt.pix_mp);
-        context.chooseCaptureFormat(*adjusted.raw, adjusted.layout.width, adjusted.layout.height);
+        context.chooseCaptureFormat(*adjusted.raw, adjusted.layout.width, adjusted.layout.height, format.fmt.pix_mp.field);
     } else {
         return fail(EINVAL);
     }

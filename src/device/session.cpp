@@ -13,19 +13,6 @@ namespace {
 constexpr uint32_t kDefaultWidth = 1280;
 constexpr uint32_t kDefaultHeight = 720;
 
-/// The value of a volatile control.
-int64_t toldBy(const m2m::StatefulContext& context, uint32_t id) {
-    const v4l2::Sampling stream = context.stream() ? context.stream()->sampling() : v4l2::Sampling{};
-    switch (id) {
-        case V4L2_CID_DAEDALUS_STREAM_BIT_DEPTH:
-            return stream.bitDepth;
-        case V4L2_CID_DAEDALUS_STREAM_CHROMA:
-            return static_cast<int64_t>(stream.chroma);
-        default:
-            return context.minCaptureBuffers();
-    }
-}
-
 }  // namespace
 
 Session::Session(Device& device, std::string client, std::function<void()> changed)
@@ -36,7 +23,7 @@ Session::Session(Device& device, std::string client, std::function<void()> chang
       context_(m2m::Resources{device.shared().loop, device.shared().pool, device.shared().codecs, device.shared().graveyard,
                               [&shared = device.shared()] { return shared.decoderOptions(); }},
                name_, static_cast<m2m::StatefulContext::Listener&>(*this)),
-      controls_([this](uint32_t id) { return toldBy(context_, id); }) {
+      controls_(device.shared().codecs, context_) {
     auto& shared = device_.shared();
     ++shared.sessions;
     ++shared.priorities[priority_];
@@ -95,12 +82,23 @@ void Session::sourceChanged() {
     log::debug("{}: the stream is {}x{}, visible {}x{}+{}+{}, {} bits, {} CAPTURE buffers or more", name_, stream.codedWidth,
                stream.codedHeight, stream.visible.width, stream.visible.height, stream.visible.left, stream.visible.top,
                stream.bitDepth, stream.minCaptureBuffers);
-    if (const auto* control = Controls::find(V4L2_CID_MIN_BUFFERS_FOR_CAPTURE))
-        events_.push(controlEvent(*control, context_.minCaptureBuffers(), V4L2_EVENT_CTRL_CH_VALUE));
+    pushControlEvents();
     v4l2_event event{};
     event.type = V4L2_EVENT_SOURCE_CHANGE;
     event.u.src_change.changes = V4L2_EVENT_SRC_CH_RESOLUTION;
     events_.push(event);
+}
+
+void Session::pushControlEvents() {
+    for (const ControlInfo* control : controls_.takeChanged()) {
+        const int64_t value = control->isCompound() ? 0 : controls_.get(*control).value_or(0);
+        events_.push(controlEvent(*control, value, V4L2_EVENT_CTRL_CH_VALUE));
+    }
+}
+
+void Session::streamDescribed() {
+    pushControlEvents();
+    changed_();
 }
 
 void Session::endOfStream() {

@@ -160,7 +160,14 @@ bool DecodeStrand::awaitsSetup() const { return announced_ && (!setup_ || !annou
 void DecodeStrand::announce(const codec::StreamFormat& format) {
     if (announced_ && awaitsSetup() && announced_->sameSetup(format)) return;
     announced_ = format;
+    described_ = format;
     post([format](Listener& listener) { listener.streamFound(format); });
+}
+
+void DecodeStrand::describe(const codec::StreamFormat& format) {
+    if (described_ == format) return;
+    described_ = format;
+    post([format](Listener& listener) { listener.streamDescribed(format); });
 }
 
 bool DecodeStrand::looksAhead() const {

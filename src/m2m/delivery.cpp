@@ -33,7 +33,7 @@ bool DecodeStrand::deliver() {
         if (outputs_.empty()) return false;
         auto buffer = std::move(outputs_.front());
         outputs_.pop_front();
-        const queue::Outcome empty{.error = false, .last = true, .bytesUsed = {}, .metadata = {}};
+        const queue::Outcome empty = emptyOutcome(false, true);
         if (std::exchange(emptyLast_, EmptyLast::None) == EmptyLast::Drain) {
             give(std::move(buffer), empty);
         } else {
@@ -55,14 +55,24 @@ bool DecodeStrand::deliver() {
     outputs_.pop_front();
     const bool last = drain_ == DrainPhase::Ended && ready_.empty();
     if (const auto* picture = std::get_if<std::unique_ptr<codec::Frame>>(&item)) {
+        describe((*picture)->format());
         fill(**picture, std::move(buffer), last);
     } else {
-        const auto& damaged = std::get<codec::Damaged>(item);
-        give(std::move(buffer), {.error = true, .last = last, .bytesUsed = {}, .metadata = metadataOf(damaged.tag)});
+        queue::Outcome damage = emptyOutcome(true, last);
+        damage.metadata = metadataOf(std::get<codec::Damaged>(item).tag);
+        give(std::move(buffer), damage);
     }
     if (setup_->provisional) given_.push_back(std::move(item));
     if (drain_ == DrainPhase::Abandoned && ready_.empty() && !mayReceive_) endDrain();
     return true;
+}
+
+queue::Outcome DecodeStrand::emptyOutcome(bool error, bool last) const {
+    queue::Outcome outcome;
+    outcome.error = error;
+    outcome.last = last;
+    if (described_) outcome.field = described_->field();
+    return outcome;
 }
 
 void DecodeStrand::give(queue::ActiveBuffer buffer, const queue::Outcome& outcome) {
@@ -84,6 +94,7 @@ void DecodeStrand::fill(const codec::Frame& frame, queue::ActiveBuffer buffer, b
     queue::Outcome outcome;
     outcome.last = last;
     outcome.error = frame.damaged();
+    outcome.field = frame.format().field();
     outcome.metadata = metadataOf(frame.tag());
     if (const uint32_t flag = frameFlag(frame.pictureType()))
         outcome.metadata.flags = (outcome.metadata.flags & ~kFrameFlags) | flag;

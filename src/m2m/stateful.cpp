@@ -60,23 +60,42 @@ void StatefulContext::setOutputFormat(const OutputFormat& format) {
 
 void StatefulContext::setColorimetry(const v4l2::Colorimetry& colorimetry) {
     outputFormat_.colorimetry = colorimetry;
-    captureFormat_.colorimetry = colorimetry;
+    describeCapture();
+}
+
+uint32_t StatefulContext::captureField(uint32_t wanted) const {
+    if (!stream_) return outputFormat_.field;
+    return stream_->interlaced && wanted == V4L2_FIELD_INTERLACED ? wanted : stream_->field();
+}
+
+void StatefulContext::describeCapture() {
+    captureFormat_.field = captureField(wantedField_);
+    v4l2::Colorimetry& colours = captureFormat_.colorimetry;
+    colours = outputFormat_.colorimetry;
+    if (!stream_) return;
+    const v4l2::Colorimetry& said = stream_->colorimetry;
+    if (said.colorspace != V4L2_COLORSPACE_DEFAULT) colours.colorspace = said.colorspace;
+    if (said.xferFunc != V4L2_XFER_FUNC_DEFAULT) colours.xferFunc = said.xferFunc;
+    if (said.ycbcrEnc != V4L2_YCBCR_ENC_DEFAULT) colours.ycbcrEnc = said.ycbcrEnc;
+    if (said.quantization != V4L2_QUANTIZATION_DEFAULT) colours.quantization = said.quantization;
 }
 
 void StatefulContext::followOutput() {
     const auto fitting = offered();
     const bool stays = std::ranges::find(fitting, captureFormat_.raw) != fitting.end();
     chosen_ = chosen_ && stays;
-    captureFormat_.colorimetry = outputFormat_.colorimetry;
+    wantedField_ = V4L2_FIELD_ANY;
     setCaptureFormat(stays ? *captureFormat_.raw : *fitting.front(), outputFormat_.width, outputFormat_.height);
 }
 
-void StatefulContext::chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) {
+void StatefulContext::chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height, uint32_t field) {
     chosen_ = true;
+    wantedField_ = field;
     setCaptureFormat(raw, width, height);
 }
 
 void StatefulContext::setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) {
+    describeCapture();
     captureFormat_.raw = &raw;
     captureFormat_.layout = captureLayout(raw, width, height);
     const auto& layout = captureFormat_.layout;
@@ -209,9 +228,8 @@ void StatefulContext::streamFound(const codec::StreamFormat& format) {
         stream_.reset();
         return failBoth();
     }
+    wantedField_ = V4L2_FIELD_ANY;
     setCaptureFormat(bestOf(fitting), format.codedWidth, format.codedHeight);
-    const bool saysColour = format.colorimetry != v4l2::Colorimetry{};
-    captureFormat_.colorimetry = saysColour ? format.colorimetry : outputFormat_.colorimetry;
 
     // Before any buffer that follows from it: a client that finds LAST looks for the event that explains it.
     listener_.sourceChanged();
@@ -224,6 +242,13 @@ void StatefulContext::streamFound(const codec::StreamFormat& format) {
     } else {
         on(DecoderEvent::SetupNeeded);
     }
+}
+
+void StatefulContext::streamDescribed(const codec::StreamFormat& format) {
+    if (!stream_ || !stream_->sameSetup(format)) return;
+    stream_ = format;
+    describeCapture();
+    listener_.streamDescribed();
 }
 
 void StatefulContext::drained(uint64_t drainId) {

@@ -252,6 +252,7 @@ void Queue::returned(uint32_t index, ActiveBuffer::Way way, const Outcome& outco
         if (!isOutput()) {
             buffer.metadata = outcome.metadata;
             buffer.last = outcome.last;
+            buffer.field = outcome.field;
             for (uint32_t i = 0; i < buffer.planeCount; ++i) buffer.planes[i].info.bytesUsed = outcome.bytesUsed[i];
         }
         done_.push_back(index);

@@ -28,7 +28,7 @@ MAY_USE = {
     "codec": _FLOOR + ["memory"],
     "media": _TO_QUEUE,
     "m2m": _TO_QUEUE + ["codec"],
-    "device": _TO_QUEUE + ["codec", "m2m", "media"],
+    "device": _TO_QUEUE + ["codec", "m2m", "media", "proto"],
     "ioctl": _TO_DEVICE + ["proto"],
     "transport": _TO_IOCTL + ["proto"],
     "transport/cuse": _TO_IOCTL + ["proto", "transport"],

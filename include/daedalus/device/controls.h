@@ -1,16 +1,33 @@
-// The controls of one session, by one table (src/device/control_table.cpp).
+// The controls of one session, by one table (src/device/control_table.cpp). All of them tell what the stream is: none can be
+// set.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
+#include <optional>
 #include <span>
-#include <string_view>
+#include <vector>
 
 #include "daedalus/base/result.h"
+#include "daedalus/codec/decoder.h"
+#include "daedalus/m2m/stateful.h"
 #include "daedalus/v4l2/uapi.h"
 
 namespace daedalus::device {
+
+/// Where a control's value comes from.
+enum class ControlSource : uint8_t {
+    None,
+    MinCaptureBuffers,
+    BitDepth,
+    Chroma,
+    Profile,
+    Level,
+    Tier,
+    ContentLight,
+    MasteringDisplay,
+};
 
 /// One control: a line of the table.
 struct ControlInfo {
@@ -23,33 +40,40 @@ struct ControlInfo {
     int64_t defaultValue;
     uint32_t flags;
     std::span<const char* const> menu;  ///< item names from 0; nullptr: not offered
+    std::optional<v4l2::Codec> codec;   ///< it is about; not there where nothing decodes it
+    ControlSource source;
+
+    /// True if the value is a struct behind a pointer, of proto::payloadBytes() bytes.
+    [[nodiscard]] bool isCompound() const { return type >= V4L2_CTRL_COMPOUND_TYPES; }
 };
 
 /// All controls, in the order of their ids.
 [[nodiscard]] std::span<const ControlInfo> controlTable();
 
-/// Values of one session's controls. Loop thread.
+/// The controls of one session. Loop thread. `codecs` and `context` must outlive it.
 class Controls {
 public:
-    /// `volatileValue` computes the value of a volatile control.
-    explicit Controls(std::function<int64_t(uint32_t id)> volatileValue) : volatileValue_(std::move(volatileValue)) {}
+    Controls(const codec::Factory& codecs, const m2m::StatefulContext& context) : codecs_(codecs), context_(context) {}
 
-    /// The line of a control, or with V4L2_CTRL_FLAG_NEXT_CTRL (and _COMPOUND) in `id` the next one; nullptr if there is none.
-    [[nodiscard]] static const ControlInfo* find(uint32_t id);
-    /// EACCES for what cannot be read.
+    /// The line of a control, or with V4L2_CTRL_FLAG_NEXT_CTRL or _COMPOUND in `id` the next one of that kind; nullptr if there
+    /// is none.
+    [[nodiscard]] const ControlInfo* find(uint32_t id) const;
+    /// The value of a control that is not compound; its default where the stream does not say. EACCES for what cannot be read.
     [[nodiscard]] Result<int64_t> get(const ControlInfo& control) const;
-    /// The value that set() would store: integers are brought into range; ERANGE or EINVAL for a menu item that is not there,
-    /// EACCES for a read-only control.
-    [[nodiscard]] static Result<int64_t> check(const ControlInfo& control, int64_t value);
-    /// Stores a value that check() gave; true if it changed.
-    bool set(const ControlInfo& control, int64_t value);
+    /// The value of a compound control; zeroes where the stream does not say. `into`: proto::payloadBytes() bytes.
+    void read(const ControlInfo& control, std::span<std::byte> into) const;
+    /// The controls whose value is another than when this was called last.
+    [[nodiscard]] std::vector<const ControlInfo*> takeChanged();
 
 private:
-    std::function<int64_t(uint32_t id)> volatileValue_;
-    std::map<uint32_t, int64_t> values_;
+    [[nodiscard]] bool has(const ControlInfo& control) const { return !control.codec || codecs_.supports(*control.codec); }
+
+    const codec::Factory& codecs_;
+    const m2m::StatefulContext& context_;
+    std::map<uint32_t, std::vector<std::byte>> known_;
 };
 
-/// The V4L2_EVENT_CTRL event of a control; `changes`: V4L2_EVENT_CTRL_CH_*.
+/// The V4L2_EVENT_CTRL event of a control (`value`: 0 for a compound one); `changes`: V4L2_EVENT_CTRL_CH_*.
 [[nodiscard]] v4l2_event controlEvent(const ControlInfo& control, int64_t value, uint32_t changes);
 
 }  // namespace daedalus::device

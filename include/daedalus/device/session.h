@@ -36,6 +36,9 @@ public:
 
 private:
     void sourceChanged() override;
+    /// Tells of the controls whose values have changed.
+    void pushControlEvents();
+    void streamDescribed() override;
     [[nodiscard]] bool sourceChangeUnseen() const override { return events_.isPending(V4L2_EVENT_SOURCE_CHANGE); }
     void endOfStream() override;
     void changed() override { changed_(); }

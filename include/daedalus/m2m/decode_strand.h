@@ -58,6 +58,8 @@ public:
         virtual ~Listener() = default;
         /// The stream has this format; no frame of it is delivered before setUp().
         virtual void streamFound(const codec::StreamFormat& format) = 0;
+        /// From the next frame on the stream is described so: nothing that a client sets itself up for has changed.
+        virtual void streamDescribed(const codec::StreamFormat& format) = 0;
         /// The drain of that number is over; the buffer with LAST follows at once.
         virtual void drained(uint64_t drainId) = 0;
         /// Decoding cannot go on until flush(). `flushes` counts the flush() calls that the strand had seen.
@@ -150,12 +152,14 @@ private:
     void beginDrain(uint64_t id);
     void endDrain();
     void announce(const codec::StreamFormat& format);
+    void describe(const codec::StreamFormat& format);
     void lookForHeaders(size_t bytes);
     [[nodiscard]] bool awaitsSetup() const;
     /// True if the stream counts as one without headers: each of its OUTPUT buffers gives an empty CAPTURE buffer.
     [[nodiscard]] bool headerless() const;
     [[nodiscard]] bool opened();
     void fill(const codec::Frame& frame, queue::ActiveBuffer buffer, bool last);
+    [[nodiscard]] queue::Outcome emptyOutcome(bool error, bool last) const;
     [[nodiscard]] Result<> convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome);
     void logFrame(const codec::Frame& frame, std::chrono::nanoseconds convertTime);
     [[nodiscard]] queue::Metadata metadataOf(uint64_t tag) const;
@@ -184,6 +188,7 @@ private:
     std::deque<Item> given_;  ///< delivered under a provisional setup
     std::optional<CaptureSetup> setup_;
     std::optional<codec::StreamFormat> announced_;
+    std::optional<codec::StreamFormat> described_;  ///< what the listener heard last
     std::map<uint64_t, queue::Metadata> metadata_;
     std::vector<std::byte> scratch_;
     uint64_t nextTag_ = 1;

@@ -21,7 +21,7 @@ struct OutputFormat {
     uint32_t height = 0;
     uint32_t sizeImage = 0;
     v4l2::Colorimetry colorimetry;
-    uint32_t field = V4L2_FIELD_NONE;  ///< NONE or INTERLACED, as the client says; CAPTURE repeats it
+    uint32_t field = V4L2_FIELD_NONE;  ///< as the client says; CAPTURE repeats it until the stream is known
 };
 
 /// What CAPTURE delivers.
@@ -29,6 +29,7 @@ struct CaptureFormat {
     const v4l2::RawFormat* raw = nullptr;
     v4l2::FrameLayout layout;
     v4l2::Rect visible;  ///< inside the coded frame
+    uint32_t field = V4L2_FIELD_NONE;
     v4l2::Colorimetry colorimetry;
 };
 
@@ -43,6 +44,8 @@ public:
         virtual void sourceChanged() = 0;
         /// Whether the client has not fetched the event of a sourceChanged() yet.
         [[nodiscard]] virtual bool sourceChangeUnseen() const = 0;
+        /// stream() says something new that is no change of format; it holds from the next CAPTURE buffer on.
+        virtual void streamDescribed() = 0;
         /// A drain is over; the buffer with LAST follows.
         virtual void endOfStream() = 0;
         /// Something changed that a parked call or poll() may wait for.
@@ -72,8 +75,11 @@ public:
     void setColorimetry(const v4l2::Colorimetry& colorimetry);
     /// S_FMT(CAPTURE): `width` and `height` count only before the headers; the stream tells them afterwards. `raw` is one of
     /// offered(). It stays through changes of the stream for as long as it fits, and else its depth stays if there is a format
-    /// of that depth; so a client gets fewer bits than the stream has only if it chose them.
-    void chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height);
+    /// of that depth; so a client gets fewer bits than the stream has only if it chose them. `field`: see captureField().
+    void chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height, uint32_t field);
+    /// The field of the CAPTURE format for a client that asks for `wanted`: what the stream has, except that INTERLACED stands
+    /// for either order of an interlaced one. GStreamer knows no other word, and insists on reading it back.
+    [[nodiscard]] uint32_t captureField(uint32_t wanted) const;
     /// The layout that chooseCaptureFormat() would give.
     [[nodiscard]] v4l2::FrameLayout captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const;
 
@@ -93,6 +99,7 @@ private:
     void queueChanged(queue::Queue& queue) override;
 
     void streamFound(const codec::StreamFormat& format) override;
+    void streamDescribed(const codec::StreamFormat& format) override;
     void drained(uint64_t drainId) override;
     void failed(Errno error, uint64_t flushes) override;
 
@@ -102,6 +109,8 @@ private:
     /// What CAPTURE becomes when the stream is found, of offered().
     [[nodiscard]] const v4l2::RawFormat& bestOf(std::span<const v4l2::RawFormat* const> fitting) const;
     void setCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height);
+    /// What CAPTURE tells of colours and fields: what the stream says, and for what it does not, what the client said.
+    void describeCapture();
     /// True if CAPTURE streams in the stream's format already, so that no new setup is needed.
     [[nodiscard]] bool streamsAlready(const CaptureFormat& before) const;
     [[nodiscard]] bool buffersSuit() const;
@@ -113,6 +122,7 @@ private:
     Listener& listener_;
     OutputFormat outputFormat_;
     CaptureFormat captureFormat_;
+    uint32_t wantedField_ = V4L2_FIELD_ANY;  ///< by S_FMT(CAPTURE)
     std::optional<codec::StreamFormat> stream_;
     DecoderState state_ = DecoderState::Initialization;
     uint64_t drainId_ = 0;

@@ -26,6 +26,7 @@ struct Outcome {
     bool last = false;   ///< V4L2_BUF_FLAG_LAST
     /// CAPTURE: payload of each plane in bytes.
     std::array<uint32_t, VIDEO_MAX_PLANES> bytesUsed{};
+    uint32_t field = V4L2_FIELD_NONE;  ///< CAPTURE: V4L2_FIELD_*
     /// CAPTURE: what the picture brought along. OUTPUT buffers keep their own.
     Metadata metadata;
 };
@@ -58,7 +59,9 @@ public:
     [[nodiscard]] const Metadata& metadata() const { return metadata_; }
 
     void done(const Outcome& outcome) { leave(Way::Done, outcome); }
-    void error() { leave(Way::Done, {.error = true, .last = false, .bytesUsed = {}, .metadata = metadata_}); }
+    void error() {
+        leave(Way::Done, {.error = true, .last = false, .bytesUsed = {}, .field = V4L2_FIELD_NONE, .metadata = metadata_});
+    }
     /// Unused: the buffer takes its place at the end of the queue again (or is the client's if streaming stops).
     void giveBack() { leave(Way::Unused, {}); }
     /// done() of two buffers, of queues on the same loop, in one step of the loop thread: no client sees the one without the

@@ -164,49 +164,6 @@ TEST_CASE("S22: a hundred opens have their own formats and queues, and share pri
     CHECK(clients[0]->setFormat(kOutput, V4L2_PIX_FMT_VP8, 100, 100) == 0);
 }
 
-TEST_CASE("controls: enumeration, reading, setting and their errors") {
-    TestNode node;
-    V4l2Client client(node);
-    std::vector<uint32_t> ids;
-    v4l2_query_ext_ctrl query{};
-    query.id = V4L2_CTRL_FLAG_NEXT_CTRL;
-    while (client.ioctl(VIDIOC_QUERY_EXT_CTRL, &query) == 0) {
-        ids.push_back(query.id);
-        query.id |= V4L2_CTRL_FLAG_NEXT_CTRL;
-    }
-    CHECK(std::is_sorted(ids.begin(), ids.end()));
-    CHECK(std::count(ids.begin(), ids.end(), V4L2_CID_MIN_BUFFERS_FOR_CAPTURE) == 1);
-
-    v4l2_control control{V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, 4};
-    CHECK(client.ioctl(VIDIOC_S_CTRL, &control) == EACCES);
-    control = {V4L2_CID_MPEG_VIDEO_H264_PROFILE, 99};
-    CHECK(client.ioctl(VIDIOC_S_CTRL, &control) == ERANGE);
-    control.value = V4L2_MPEG_VIDEO_H264_PROFILE_MAIN;
-    CHECK(client.ioctl(VIDIOC_S_CTRL, &control) == 0);
-    control.value = 0;
-    CHECK(client.ioctl(VIDIOC_G_CTRL, &control) == 0);
-    CHECK(control.value == V4L2_MPEG_VIDEO_H264_PROFILE_MAIN);
-    v4l2_querymenu menu{};
-    menu.id = V4L2_CID_MPEG_VIDEO_H264_PROFILE;
-    menu.index = V4L2_MPEG_VIDEO_H264_PROFILE_HIGH;
-    CHECK(client.ioctl(VIDIOC_QUERYMENU, &menu) == 0);
-    CHECK(std::string(reinterpret_cast<char*>(menu.name)) == "High");
-    menu.index = V4L2_MPEG_VIDEO_H264_PROFILE_EXTENDED;
-    CHECK(client.ioctl(VIDIOC_QUERYMENU, &menu) == EINVAL);
-
-    v4l2_ext_control entries[2] = {};
-    entries[0].id = V4L2_CID_MPEG_VIDEO_H264_PROFILE;
-    entries[1].id = V4L2_CID_BRIGHTNESS;
-    v4l2_ext_controls controls{};
-    controls.count = 2;
-    controls.controls = entries;
-    CHECK(client.ioctl(VIDIOC_G_EXT_CTRLS, &controls) == EINVAL);
-    CHECK(controls.error_idx == 2);  // copied back although it failed
-    CHECK(controls.controls == entries);
-    CHECK(client.ioctl(VIDIOC_TRY_EXT_CTRLS, &controls) == EINVAL);
-    CHECK(controls.error_idx == 1);
-}
-
 TEST_CASE("events: initial values, order, pending, unsubscribing and an empty queue") {
     TestNode node;
     V4l2Client client(node);

@@ -1,0 +1,122 @@
+// What CAPTURE tells of a stream beside its size: fields, colours, the shape of a pixel.
+#include <catch2/catch.hpp>
+#include <string>
+
+#include "decoding.h"
+
+using namespace daedalus;
+using namespace daedalus::test;
+
+namespace {
+
+v4l2_pix_format_mplane capture(V4l2Client& client) { return client.format(kCapture).fmt.pix_mp; }
+
+}  // namespace
+
+TEST_CASE("frames of interlaced streams have the field order of the stream, and so has the format") {
+    struct Case {
+        std::string headers;
+        uint32_t field;
+    };
+    const auto [headers, field] =
+        GENERATE(Case{"size 64x48\n", V4L2_FIELD_NONE}, Case{"size 64x48 interlaced\n", V4L2_FIELD_INTERLACED_TB},
+                 Case{"size 64x48 interlaced bottom\n", V4L2_FIELD_INTERLACED_BT});
+    Decoding decoding(headers);
+    auto& client = decoding.client;
+    CHECK(capture(client).field == field);
+    decoding.feed("frame 0\ndamage it\n");
+    CHECK(decoding.expectFrame(0).buffer.field == field);
+    // A buffer that says only that something was damaged, and one that is the end, belong to the stream too.
+    const auto damaged = client.await(kCapture);
+    CHECK(damaged.buffer.flags & V4L2_BUF_FLAG_ERROR);
+    CHECK(damaged.buffer.field == field);
+    REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    const auto last = client.await(kCapture);
+    CHECK(last.buffer.flags & V4L2_BUF_FLAG_LAST);
+    CHECK(last.buffer.field == field);
+}
+
+TEST_CASE("a stream that turns its fields around goes on without a source change") {
+    Decoding decoding("size 64x48 interlaced\n");
+    auto& client = decoding.client;
+    decoding.feed("frame 0\nsize 64x48 interlaced bottom\nframe 1\n");
+    CHECK(decoding.expectFrame(0).buffer.field == V4L2_FIELD_INTERLACED_TB);
+    CHECK(decoding.expectFrame(1).buffer.field == V4L2_FIELD_INTERLACED_BT);
+    CHECK(capture(client).field == V4L2_FIELD_INTERLACED_BT);
+    CHECK_FALSE(client.event(0));
+}
+
+TEST_CASE("a client whose word for both orders is INTERLACED reads it back, and its buffers tell the order") {
+    Decoding decoding("size 64x48 interlaced bottom\n");
+    auto& client = decoding.client;
+    REQUIRE(client.streamOff(kCapture) == 0);
+    REQUIRE(client.request(kCapture, 0) == 0);
+    auto format = client.format(kCapture);
+    CHECK(format.fmt.pix_mp.field == V4L2_FIELD_INTERLACED_BT);
+    for (const unsigned long call : {VIDIOC_TRY_FMT, VIDIOC_S_FMT}) {
+        format.fmt.pix_mp.field = V4L2_FIELD_INTERLACED;
+        REQUIRE(client.ioctl(call, &format) == 0);
+        CHECK(format.fmt.pix_mp.field == V4L2_FIELD_INTERLACED);
+    }
+    CHECK(capture(client).field == V4L2_FIELD_INTERLACED);
+    decoding.setUpCapture(4);
+    decoding.feed("frame 0\n");
+    CHECK(decoding.expectFrame(0).buffer.field == V4L2_FIELD_INTERLACED_BT);
+    // Of progressive pictures nothing can make interlaced ones.
+    decoding.feed("size 64x48\nframe 1\n");
+    decoding.sourceChange();
+    CHECK(capture(client).field == V4L2_FIELD_NONE);
+}
+
+TEST_CASE("before the headers CAPTURE repeats the field that the client knows of") {
+    TestNode node;
+    V4l2Client client(node);
+    for (const uint32_t field : {V4L2_FIELD_INTERLACED, V4L2_FIELD_INTERLACED_BT, V4L2_FIELD_NONE}) {
+        auto format = client.format(kOutput);
+        format.fmt.pix_mp.field = field;
+        REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
+        CHECK(format.fmt.pix_mp.field == field);
+        CHECK(capture(client).field == field);
+    }
+    auto format = client.format(kOutput);
+    format.fmt.pix_mp.field = V4L2_FIELD_SEQ_TB;
+    REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
+    CHECK(format.fmt.pix_mp.field == V4L2_FIELD_NONE);
+}
+
+TEST_CASE("S5: of colours CAPTURE tells what the stream says, and for the rest what the client said") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
+    auto format = client.format(kOutput);
+    format.fmt.pix_mp.colorspace = V4L2_COLORSPACE_SMPTE170M;
+    format.fmt.pix_mp.xfer_func = V4L2_XFER_FUNC_SRGB;
+    format.fmt.pix_mp.quantization = V4L2_QUANTIZATION_LIM_RANGE;
+    REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
+    REQUIRE(client.request(kOutput, 1) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    REQUIRE(client.feed(0, "size 64x48 range 1\n") == 0);
+    REQUIRE(client.event());
+    CHECK(capture(client).colorspace == V4L2_COLORSPACE_SMPTE170M);
+    CHECK(capture(client).xfer_func == V4L2_XFER_FUNC_SRGB);
+    CHECK(capture(client).quantization == V4L2_QUANTIZATION_FULL_RANGE);
+    // What the client says later does not override the stream.
+    format.fmt.pix_mp.colorspace = V4L2_COLORSPACE_BT2020;
+    REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
+    CHECK(capture(client).colorspace == V4L2_COLORSPACE_BT2020);
+    CHECK(capture(client).quantization == V4L2_QUANTIZATION_FULL_RANGE);
+    // OUTPUT keeps what was set.
+    CHECK(client.format(kOutput).fmt.pix_mp.quantization == V4L2_QUANTIZATION_LIM_RANGE);
+}
+
+TEST_CASE("S5: colours that change with a frame are told with it, without a source change") {
+    Decoding decoding;
+    auto& client = decoding.client;
+    decoding.feed("frame 0\n");
+    decoding.expectFrame(0);
+    CHECK(capture(client).colorspace == V4L2_COLORSPACE_REC709);
+    decoding.feed("size 64x48 colorspace " + std::to_string(V4L2_COLORSPACE_BT2020) + "\nframe 1\n");
+    decoding.expectFrame(1);
+    CHECK(capture(client).colorspace == V4L2_COLORSPACE_BT2020);
+    CHECK_FALSE(client.event(0));
+}
