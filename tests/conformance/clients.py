@@ -16,7 +16,7 @@ from daedalus_tests import decoder, measured, raw_formats, reference, streams  #
 # codec -> (stream, GStreamer's way from the file to the decoder, or None). AV1 has no V4L2 decoder in either client.
 CASES = {
     "h264": [("h264_high_b_frames.h264", "h264parse"), ("h264_container.mp4", "qtdemux ! h264parse"), ("h264_unaligned.h264", "h264parse"),
-             ("h264_interlaced.h264", "h264parse")],
+             ("h264_mbaff.h264", "h264parse")],
     "hevc": [("hevc_b_frames.hevc", "h265parse"), ("hevc_container.mkv", "matroskademux ! h265parse"), ("hevc_10bit.hevc", "h265parse")],
     "vp8": [("vp8.ivf", "ivfparse"), ("vp8_hidden_frames.webm", "matroskademux")],
     "vp9": [("vp9.ivf", "ivfparse ! vp9parse"), ("vp9_hidden_frames.webm", "matroskademux ! vp9parse")],

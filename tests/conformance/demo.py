@@ -10,7 +10,7 @@ import clients  # noqa: E402
 from daedalus_tests import decoder, reference, streams  # noqa: E402
 
 _DECODE = [
-    "h264_high_b_frames.h264", "h264_interlaced.h264", "h264_change.h264", "hevc_b_frames.hevc", "hevc_10bit.hevc", "vp8.ivf",
+    "h264_high_b_frames.h264", "h264_mbaff.h264", "h264_change.h264", "hevc_b_frames.hevc", "hevc_10bit.hevc", "vp8.ivf",
     "vp9.ivf", "vp9_change.ivf", "av1.ivf", "mpeg2_b_frames.m2v", "mpeg1_b_frames.m1v", "mpeg4_b_frames.m4v",
     "xvid_packed_b_frames.avi", "h263.h263", "flv1.flv", "mjpeg.mjpeg",
 ]

@@ -87,7 +87,7 @@ def _rare():
 STREAMS = [
     Stream("h264_high_b_frames.h264", "h264", f"{_X264} -bf 3 -g 12"),
     Stream("h264_baseline_slices.h264", "h264", f"{_X264} -profile:v baseline -slices 4 -g 10"),
-    Stream("h264_interlaced.h264", "h264", f"{_X264} -bf 2 -flags +ildct+ilme -x264-params tff=1"),
+    Stream("h264_mbaff.h264", "h264", f"{_X264} -bf 2 -flags +ildct+ilme -x264-params tff=1", size="352x288"),
     Stream("h264_cropped.h264", "h264", f"{_X264} -bsf:v h264_metadata={_FOUR_SIDES}", size="336x256"),
     Stream("h264_unaligned.h264", "h264", f"{_X264} -bf 2", size="322x242"),
     Stream("h264_container.mp4", "h264", f"{_X264} -bf 2 -g 15"),
