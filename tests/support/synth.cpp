@@ -352,6 +352,7 @@ std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t hei
     context->framerate = {25, 1};
     setUp(context.get(), codec, options);
     if (options.wideColours) setColours(context.get());
+    context->sample_aspect_ratio = {static_cast<int>(options.aspectNum), static_cast<int>(options.aspectDen)};
     if (avcodec_open2(context.get(), encoder, nullptr) < 0) return std::nullopt;
     const bool cropped = options.crop.left || options.crop.top || options.crop.right || options.crop.bottom;
     const Owned<AVBSFContext> filter = cropFilter(codec, context.get(), options.crop);

@@ -37,7 +37,9 @@ struct SynthOptions {
     bool interlaced = false;   ///< H.264 (MBAFF), MPEG-2 and MPEG-4; the top field first
     bool bottomFirst = false;  ///< the bottom field first, where it is interlaced
     bool wideColours = false;  ///< BT.2020, PQ, full range, as far as the codec can say so
-    bool hdr10 = false;        ///< H.264 and HEVC: kSynthDisplay and kSynthLight
+    uint32_t aspectNum = 0;    ///< width over height of a pixel, where the codec can say so; 0: unsaid
+    uint32_t aspectDen = 1;
+    bool hdr10 = false;  ///< H.264 and HEVC: kSynthDisplay and kSynthLight
     SynthCrop crop;
     uint32_t seed = 1;  ///< another seed, another picture content
 };

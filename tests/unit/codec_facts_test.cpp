@@ -136,6 +136,19 @@ TEST_CASE("colours of the stream are known with the headers, and are the frames'
     for (const auto& frame : said.frames) CHECK(frame.colorimetry == said.headers.colorimetry);
 }
 
+TEST_CASE("the pixel aspect is known with the headers, and is the frames'") {
+    const auto codec = GENERATE(v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Mpeg4);
+    const auto [num, den] = GENERATE(std::pair(16U, 11U), std::pair(7U, 5U));  // by name and by numbers
+    CAPTURE(v4l2::findCoded(codec)->name, num);
+    const auto stream = synth(codec, 192, 128, 3, {.aspectNum = num, .aspectDen = den});
+    if (!stream) return skipWithoutEncoder();
+    const Said said = decode(*stream);
+    CHECK(said.headers.pixelAspectNum == num);
+    CHECK(said.headers.pixelAspectDen == den);
+    CHECK(said.frames.back().pixelAspectNum == num);
+    CHECK(said.frames.back().pixelAspectDen == den);
+}
+
 TEST_CASE("VP9 says its matrix and range, VP8 has one matrix") {
     const auto vp9 = synth(v4l2::Codec::Vp9, 192, 128, 3, {.wideColours = true});
     const auto vp8 = synth(v4l2::Codec::Vp8, 192, 128, 3);

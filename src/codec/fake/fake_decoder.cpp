@@ -165,6 +165,11 @@ private:
         if (word == "light") format_.hdr10.contentLight.max = static_cast<uint16_t>(number(next(line, ' ')));
         if (word == "display") format_.hdr10.masteringDisplay.primariesX[0] = static_cast<uint16_t>(number(next(line, ' ')));
         if (word == "colorspace") format_.colorimetry.colorspace = number(next(line, ' '));
+        if (word == "aspect") {
+            std::string_view aspect = next(line, ' ');
+            format_.pixelAspectNum = number(next(aspect, ','));
+            format_.pixelAspectDen = number(next(aspect, ','));
+        }
         if (word == "range") format_.colorimetry.quantization = number(next(line, ' '));
     }
 

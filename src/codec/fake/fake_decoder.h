@@ -4,6 +4,7 @@
 //
 //   size WxH [crop L,T,R,B] [depth N] [chroma mono|420|422|444|440|411|rgb|other] [reorder N] [min N] [interlaced]
 //        [bottom] [profile N] [level N] [light N] [display N] [colorspace N] [range N]
+//        [aspect N,D]
 //                       headers: from here on frames look like this; before the first frame headers() tells it. light and
 //                       display: HDR10 metadata that begins with N; colorspace and range: V4L2's numbers
 //   frame N [I|P|B] [damaged] [sleep MS]

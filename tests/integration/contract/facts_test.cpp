@@ -120,3 +120,25 @@ TEST_CASE("S5: colours that change with a frame are told with it, without a sour
     CHECK(capture(client).colorspace == V4L2_COLORSPACE_BT2020);
     CHECK_FALSE(client.event(0));
 }
+
+TEST_CASE("the shape of a pixel is told by CROPCAP, height over width, and may change with a frame") {
+    Decoding decoding("size 64x48 crop 2,4,6,8 aspect 12,11\n");
+    auto& client = decoding.client;
+    const auto cropcap = [&client] {
+        v4l2_cropcap cap{};
+        cap.type = kCapture;
+        REQUIRE(client.ioctl(VIDIOC_CROPCAP, &cap) == 0);
+        return cap;
+    };
+    CHECK(cropcap().pixelaspect.numerator == 11);
+    CHECK(cropcap().pixelaspect.denominator == 12);
+    CHECK(cropcap().bounds.width == 64);
+    CHECK(cropcap().defrect.left == 2);
+    CHECK(cropcap().defrect.top == 4);
+    CHECK(cropcap().defrect.width == 56);
+    CHECK(cropcap().defrect.height == 36);
+    decoding.feed("size 64x48 crop 2,4,6,8 aspect 1,0\nframe 0\n");
+    decoding.expectFrame(0);
+    CHECK(cropcap().pixelaspect.numerator == cropcap().pixelaspect.denominator);
+    CHECK_FALSE(client.event(0));
+}
