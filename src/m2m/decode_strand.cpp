@@ -1,6 +1,7 @@
 // Messages, and what the worker does next. Filling CAPTURE buffers is in delivery.cpp.
 #include "daedalus/m2m/decode_strand.h"
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 
@@ -100,12 +101,13 @@ void DecodeStrand::handle(Flush&) {
     ready_.clear();
     given_.clear();
     metadata_.clear();
-    if (emptyLast_ == EmptyLast::Drain) emptyLast_ = EmptyLast::None;
+    emptyLast_ = EmptyLast::None;
     drain_ = DrainPhase::None;
     mayReceive_ = false;
     failed_ = false;
     ++flushesSeen_;
-    if (!setup_) announced_.reset();
+    // A change of format that the client has not answered is given up: it is found again where the stream goes on.
+    announced_ = setup_ ? std::optional(setup_->stream) : std::nullopt;
     if (decoder_) decoder_->flush();
 }
 
@@ -133,14 +135,14 @@ void DecodeStrand::handle(ReturnOutputs&) {
     emptyLast_ = emptyLast_ == EmptyLast::SourceChange ? EmptyLast::None : emptyLast_;
     // A client that sets CAPTURE up for a new format in the middle of a drain wants the drain to go on.
     if (awaitsSetup()) return;
-    std::erase_if(inputs_, [](const auto& entry) { return std::holds_alternative<DrainMark>(entry); });
+    dropDrainMarks();
     switch (drain_) {
         case DrainPhase::Draining:
             drain_ = DrainPhase::Abandoned;
             break;
         case DrainPhase::Ended:
             drain_ = DrainPhase::Abandoned;
-            if (ready_.empty()) endDrain();
+            if (ready_.empty() || drainId_ == kMarkDrain) endDrain();
             break;
         case DrainPhase::Stopped:
             endDrain();
@@ -161,7 +163,7 @@ void DecodeStrand::announce(const codec::StreamFormat& format) {
     if (announced_ && awaitsSetup() && announced_->sameSetup(format)) return;
     announced_ = format;
     described_ = format;
-    post([format](Listener& listener) { listener.streamFound(format); });
+    post([format, flushes = flushesSeen_](Listener& listener) { listener.streamFound(format, flushes); });
 }
 
 void DecodeStrand::describe(const codec::StreamFormat& format) {
@@ -234,7 +236,6 @@ void DecodeStrand::feed(queue::ActiveBuffer buffer) {
     }
     mayReceive_ = true;
     unitGaveItem_ = false;
-    // Once frames come, they tell the format: headers run ahead of them.
     if (!sawFrame_) lookForHeaders(bytes.size());
     if (headerless()) {
         heldInput_ = std::move(buffer);
@@ -246,7 +247,8 @@ void DecodeStrand::feed(queue::ActiveBuffer buffer) {
 void DecodeStrand::lookForHeaders(size_t bytes) {
     if (const auto headers = decoder_->headers()) {
         headerlessBytes_ = 0;
-        if (!setup_ || !headers->sameSetup(setup_->stream)) announce(*headers);
+        // Once CAPTURE is set up the frames tell: those from before a change may still be in the codec.
+        if (!setup_) announce(*headers);
         return;
     }
     headerlessBytes_ += bytes;
@@ -277,18 +279,37 @@ bool DecodeStrand::receive() {
         unitGaveItem_ = true;
         ready_.emplace_back(std::move(*damaged));
     } else if (std::holds_alternative<codec::EndOfStream>(*received)) {
-        mayReceive_ = false;
-        if (drain_ == DrainPhase::Draining) {
-            drain_ = DrainPhase::Ended;
-            if (ready_.empty()) emptyLast_ = EmptyLast::Drain;
-        } else if (drain_ == DrainPhase::Abandoned && ready_.empty()) {
-            endDrain();
-        }
+        codecEnded();
     } else {
         mayReceive_ = false;
         if (headerless() && !unitGaveItem_) ready_.emplace_back(codec::Damaged{nextTag_ - 1, "no headers"});
     }
     return true;
+}
+
+void DecodeStrand::codecEnded() {
+    if (drain_ == DrainPhase::None) return beginMarkDrain();
+    mayReceive_ = false;
+    if (drain_ == DrainPhase::Draining) {
+        drain_ = DrainPhase::Ended;
+        if (ready_.empty()) emptyLast_ = EmptyLast::Drain;
+    } else if (drain_ == DrainPhase::Abandoned && ready_.empty()) {
+        endDrain();
+    }
+}
+
+void DecodeStrand::beginMarkDrain() {
+    // Before CAPTURE is set up there is no buffer that could tell of it; a drain that was asked for tells of its own end.
+    const auto isDrain = [](const auto& entry) { return std::holds_alternative<DrainMark>(entry); };
+    if (!setup_ || std::ranges::any_of(inputs_, isDrain)) return;
+    drainId_ = kMarkDrain;
+    drain_ = DrainPhase::Ended;
+    if (ready_.empty()) emptyLast_ = EmptyLast::Drain;
+    post([flushes = flushesSeen_](Listener& listener) { listener.endMarkFound(flushes); });
+}
+
+void DecodeStrand::dropDrainMarks() {
+    std::erase_if(inputs_, [](const auto& entry) { return std::holds_alternative<DrainMark>(entry); });
 }
 
 void DecodeStrand::beginDrain(uint64_t id) {
@@ -306,6 +327,12 @@ void DecodeStrand::beginDrain(uint64_t id) {
 void DecodeStrand::endDrain() {
     drain_ = DrainPhase::None;
     if (emptyLast_ == EmptyLast::Drain) emptyLast_ = EmptyLast::None;
+    if (drainId_ == kMarkDrain) {
+        // The codec has got over the mark by itself, and may hold what came behind it. A drain that the client asked for in the
+        // meantime was answered by the same LAST.
+        mayReceive_ = true;
+        return dropDrainMarks();
+    }
     mayReceive_ = false;
     if (decoder_) decoder_->flush();
 }

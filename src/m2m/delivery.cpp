@@ -85,8 +85,11 @@ void DecodeStrand::give(queue::ActiveBuffer buffer, const queue::Outcome& outcom
     drain_ = DrainPhase::Stopped;
     // A client that hears of the end first may not look for the frame, and one that has LAST looks for the event.
     post([id = drainId_, last = std::make_shared<queue::ActiveBuffer>(std::move(buffer)), outcome](Listener& listener) {
-        listener.drained(id);
-        last->done(outcome);
+        if (listener.drained(id)) return last->done(outcome);
+        queue::Outcome frame = outcome;
+        frame.last = false;
+        if (frame.bytesUsed[0] > 0 || frame.error) return last->done(frame);
+        last->giveBack();
     });
 }
 

@@ -113,7 +113,7 @@ void StatefulContext::setCaptureFormat(const v4l2::RawFormat& raw, uint32_t widt
 void StatefulContext::forgetStream() {
     if (strand_) DecodeStrand::retire(std::move(strand_));
     stream_.reset();
-    setUp_ = false;
+    setUp_.reset();
     provisional_ = false;
     on(DecoderEvent::Forget);
 }
@@ -134,7 +134,7 @@ bool StatefulContext::buffersSuit() const { return capture_.buffersHold(planeSiz
 
 void StatefulContext::sendSetup(bool provisional) {
     strand_->setUp({*stream_, captureFormat_.raw, captureFormat_.layout, provisional});
-    setUp_ = true;
+    setUp_ = stream_;
     provisional_ = provisional;
 }
 
@@ -148,6 +148,8 @@ Result<> StatefulContext::startStreaming(queue::Queue& queue) {
             strand_ = std::make_unique<DecodeStrand>(resources_, outputFormat_.coded->codec, placeholder, session_,
                                                      static_cast<DecodeStrand::Listener&>(*this));
         }
+        // After a drain or a change of format, a seek is one of the ways to go on.
+        if (state_ == DecoderState::Seek) capture_.clearLast();
         on(DecoderEvent::OutputOn);
         if (capture_.isStreaming()) bufferQueued(capture_);
         return {};
@@ -181,7 +183,9 @@ void StatefulContext::bufferQueued(queue::Queue& queue) {
 void StatefulContext::stopStreaming(queue::Queue& queue) {
     if (queue.isOutput()) {
         if (strand_) strand_->flush();
+        if (capture_.isStreaming()) takeBackChange();
         on(DecoderEvent::OutputOff);
+        if (!capture_.isStreaming()) on(DecoderEvent::CaptureOff);
     } else {
         if (strand_) strand_->returnOutputs();
         // The answer to the first source change: a drain that the client asked for before it knew goes on afterwards.
@@ -216,8 +220,7 @@ const v4l2::RawFormat& StatefulContext::bestOf(std::span<const v4l2::RawFormat* 
     return *fitting.front();
 }
 
-void StatefulContext::streamFound(const codec::StreamFormat& format) {
-    const CaptureFormat before = captureFormat_;
+bool StatefulContext::adopt(const codec::StreamFormat& format) {
     stream_ = format;
     const auto fitting = offered();
     if (fitting.empty()) {
@@ -226,10 +229,26 @@ void StatefulContext::streamFound(const codec::StreamFormat& format) {
             "without this node",
             session_, v4l2::nameOf(format.chroma), format.bitDepth);
         stream_.reset();
-        return failBoth();
+        return false;
     }
     wantedField_ = V4L2_FIELD_ANY;
     setCaptureFormat(bestOf(fitting), format.codedWidth, format.codedHeight);
+    return true;
+}
+
+bool StatefulContext::isChanging() const {
+    return state_ == DecoderState::DynamicResolutionChange || state_ == DecoderState::DrainResolutionChange;
+}
+
+void StatefulContext::takeBackChange() {
+    if (!isChanging() || !setUp_) return;
+    if (adopt(*setUp_)) log::debug("{}: the seek gives up the change of format", session_);
+}
+
+void StatefulContext::streamFound(const codec::StreamFormat& format, uint64_t flushes) {
+    if (flushes != strand_->flushes()) return;
+    const CaptureFormat before = captureFormat_;
+    if (!adopt(format)) return failBoth();
 
     // Before any buffer that follows from it: a client that finds LAST looks for the event that explains it.
     listener_.sourceChanged();
@@ -251,10 +270,16 @@ void StatefulContext::streamDescribed(const codec::StreamFormat& format) {
     listener_.streamDescribed();
 }
 
-void StatefulContext::drained(uint64_t drainId) {
-    if (drainId != drainId_ || state_ != DecoderState::Drain) return;
+void StatefulContext::endMarkFound(uint64_t flushes) {
+    if (flushes == strand_->flushes()) on(DecoderEvent::EndMark);
+}
+
+bool StatefulContext::drained(uint64_t drainId) {
+    const bool awaited = drainId == DecodeStrand::kMarkDrain || drainId == drainId_;
+    if (!awaited || (state_ != DecoderState::Drain && state_ != DecoderState::EndOfStream)) return false;
     on(DecoderEvent::Drained);
     listener_.endOfStream();
+    return true;
 }
 
 void StatefulContext::failed(Errno, uint64_t flushes) {
@@ -275,8 +300,10 @@ Result<> StatefulContext::stop() {
 }
 
 Result<> StatefulContext::start() {
-    if (state_ == DecoderState::Drain || state_ == DecoderState::DrainResolutionChange) return daedalus::fail(EBUSY);
-    if (state_ == DecoderState::DynamicResolutionChange) {
+    if (state_ == DecoderState::Drain || state_ == DecoderState::EndOfStream) return daedalus::fail(EBUSY);
+    // A drain that met a change of format goes on by START, as long as CAPTURE was not stopped for the change.
+    if (state_ == DecoderState::DrainResolutionChange && !capture_.isStreaming()) return daedalus::fail(EBUSY);
+    if (isChanging()) {
         if (!buffersSuit()) return daedalus::fail(EINVAL);
         sendSetup();
     } else if (state_ == DecoderState::Stopped) {

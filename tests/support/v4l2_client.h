@@ -85,7 +85,8 @@ public:
         for (;;) {
             Taken taken = take(type);
             if (taken.error != EAGAIN) return taken;
-            if (!file_->poll(events, kPatienceMs)) return taken;
+            // POLLERR: nothing can come.
+            if (!(file_->poll(events, kPatienceMs) & events)) return take(type);
         }
     }
     int streamOn(uint32_t type) { return ioctl(VIDIOC_STREAMON, &type); }

@@ -79,4 +79,8 @@ TEST_CASE("fake: damage, fatal errors, end marks") {
     receiveAll(*decoder, output);
     CHECK(output.frames.size() == 2);
     CHECK(output.ended);
+    // What comes behind the mark is decoded as usual.
+    CHECK(decoder->send(fakeUnit("frame 3"), 7));
+    receiveAll(*decoder, output);
+    CHECK(output.frames.size() == 3);
 }

@@ -187,6 +187,76 @@ TEST_CASE("one unit in a buffer comes out at once") {
     }
 }
 
+TEST_CASE("an end-of-stream mark gives all frames at once, and what comes behind it is decoded too") {
+    const v4l2::Codec codec = GENERATE(v4l2::Codec::H264, v4l2::Codec::Hevc);
+    const auto stream = makeStream(codec);
+    if (!stream) return skipWithoutEncoder();
+    const std::vector<std::byte> mark =
+        codec == v4l2::Codec::H264 ? std::vector{std::byte{0}, std::byte{0}, std::byte{1}, std::byte{11}}
+                                   : std::vector{std::byte{0}, std::byte{0}, std::byte{1}, std::byte{37 << 1}, std::byte{1}};
+    Buffers buffers = buffersOf(*stream);
+    const auto how = GENERATE(as<std::string>{}, "behind the last unit", "in a buffer of its own", "in a byte stream");
+    CAPTURE(v4l2::findCoded(codec)->name, how);
+    if (how == "behind the last unit") buffers.back().insert(buffers.back().end(), mark.begin(), mark.end());
+    if (how == "in a buffer of its own") buffers.push_back(mark);
+    if (how == "in a byte stream") {
+        auto bytes = stream->bytes();
+        bytes.insert(bytes.end(), mark.begin(), mark.end());
+        std::vector<size_t> places;
+        for (size_t place = 700; place < bytes.size(); place += 700) places.push_back(place);
+        buffers = cutAt(bytes, places);
+    }
+
+    auto decoder = openDecoder(codec);
+    Output output;
+    uint64_t tag = 0;
+    for (const auto& buffer : buffers) {
+        REQUIRE_FALSE(output.ended);
+        REQUIRE(decoder->send(buffer, tag++));
+        receiveAll(*decoder, output);
+    }
+    CHECK(output.ended);
+    CHECK(output.damaged.empty());
+    CHECK(output.md5s() == stream->frameMd5);
+
+    // The mark, and a second stream in the same buffer.
+    auto both = mark;
+    const auto bytes = stream->bytes();
+    both.insert(both.end(), bytes.begin(), bytes.end());
+    Output second;
+    REQUIRE(decoder->send(both, tag));
+    receiveAll(*decoder, second);
+    CHECK(second.ended);
+    CHECK(second.frames.empty());
+    receiveAll(*decoder, second);
+    REQUIRE(decoder->drain());
+    receiveAll(*decoder, second);
+    CHECK(second.damaged.empty());
+    CHECK(second.md5s() == stream->frameMd5);
+}
+
+TEST_CASE("an end of sequence ends no stream") {
+    const v4l2::Codec codec = GENERATE(v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Mpeg2);
+    const auto stream = makeStream(codec);
+    if (!stream) return skipWithoutEncoder();
+    const int unit = codec == v4l2::Codec::H264 ? 10 : codec == v4l2::Codec::Hevc ? 36 << 1 : 0xb7;
+    Buffers buffers = buffersOf(*stream);
+    for (const int byte : {0, 0, 1, unit, 1}) buffers.back().push_back(static_cast<std::byte>(byte));
+    if (codec != v4l2::Codec::Hevc) buffers.back().pop_back();
+    const size_t once = buffers.size();
+    for (size_t i = 0; i < once; ++i) buffers.push_back(buffers[i]);
+    auto decoder = openDecoder(codec);
+    Output output;
+    for (size_t i = 0; i < buffers.size(); ++i) {
+        REQUIRE(decoder->send(buffers[i], i));
+        receiveAll(*decoder, output);
+        REQUIRE_FALSE(output.ended);
+    }
+    REQUIRE(decoder->drain());
+    receiveAll(*decoder, output);
+    CHECK(output.frames.size() == 2 * stream->frameMd5.size());
+}
+
 TEST_CASE("headers alone are kept for the picture that follows") {
     const auto stream = makeStream(v4l2::Codec::H264);
     if (!stream) return skipWithoutEncoder();

@@ -21,10 +21,12 @@ TEST_CASE("the stateful decoder takes these arrows and no others") {
         {{S::Decoding, E::OutputOff}, S::Seek},
         {{S::Decoding, E::CaptureOff}, S::CaptureSetup},
         {{S::Decoding, E::Stop}, S::Drain},
+        {{S::Decoding, E::EndMark}, S::EndOfStream},
         {{S::Seek, E::OutputOn}, S::Decoding},
         {{S::Seek, E::CaptureOff}, S::CaptureSetup},
         {{S::Seek, E::ResolutionChanged}, S::DynamicResolutionChange},
         {{S::DynamicResolutionChange, E::CaptureOff}, S::CaptureSetup},
+        {{S::DynamicResolutionChange, E::OutputOff}, S::Seek},
         {{S::DynamicResolutionChange, E::CaptureOn}, S::Decoding},
         {{S::DynamicResolutionChange, E::Start}, S::Decoding},
         {{S::DynamicResolutionChange, E::Stop}, S::DrainResolutionChange},
@@ -35,13 +37,20 @@ TEST_CASE("the stateful decoder takes these arrows and no others") {
         {{S::Drain, E::OutputOff}, S::Seek},
         {{S::Drain, E::CaptureOff}, S::CaptureSetup},
         {{S::DrainResolutionChange, E::CaptureOn}, S::Drain},
+        {{S::DrainResolutionChange, E::Start}, S::Drain},
         {{S::DrainResolutionChange, E::SetupNeeded}, S::DrainResolutionChange},
-        {{S::DrainResolutionChange, E::OutputOff}, S::DynamicResolutionChange},
+        {{S::DrainResolutionChange, E::OutputOff}, S::Seek},
+        {{S::EndOfStream, E::Stop}, S::Drain},
+        {{S::EndOfStream, E::Drained}, S::Stopped},
+        {{S::EndOfStream, E::ResolutionChanged}, S::DrainResolutionChange},
+        {{S::EndOfStream, E::OutputOff}, S::Seek},
+        {{S::EndOfStream, E::CaptureOff}, S::CaptureSetup},
         {{S::Stopped, E::Start}, S::Decoding},
         {{S::Stopped, E::ResolutionChanged}, S::DrainResolutionChange},
         {{S::Stopped, E::OutputOff}, S::Seek},
         {{S::Stopped, E::CaptureOff}, S::CaptureSetup},
     };
+    size_t walked = 0;
     for (size_t s = 0; s < kDecoderStates; ++s) {
         for (size_t e = 0; e < kDecoderEvents; ++e) {
             const auto state = static_cast<S>(s);
@@ -54,7 +63,9 @@ TEST_CASE("the stateful decoder takes these arrows and no others") {
                 CHECK_FALSE(next(state, event));
             } else {
                 CHECK(next(state, event) == expected->second);
+                ++walked;
             }
         }
     }
+    CHECK(walked == arrows.size());
 }

@@ -72,7 +72,8 @@ public:
 
 /// There is no frame now; send more.
 struct NeedInput {};
-/// Everything was drained: no frame will come before flush().
+/// Everything was drained: no frame will come before flush(). Without drain() before it: the stream itself says that it ends
+/// here; all its frames have been given, and what comes behind the mark is a stream of its own, decoded as usual.
 struct EndOfStream {};
 /// What receive() gives: a frame, NeedInput, EndOfStream, or Damaged.
 /// Damaged: the access unit of this tag could not be decoded and gives no frame; decoding goes on.

@@ -56,15 +56,21 @@ public:
     class Listener {
     public:
         virtual ~Listener() = default;
+        // `flushes` counts the flush() calls that the strand had seen.
         /// The stream has this format; no frame of it is delivered before setUp().
-        virtual void streamFound(const codec::StreamFormat& format) = 0;
+        virtual void streamFound(const codec::StreamFormat& format, uint64_t flushes) = 0;
         /// From the next frame on the stream is described so: nothing that a client sets itself up for has changed.
         virtual void streamDescribed(const codec::StreamFormat& format) = 0;
-        /// The drain of that number is over; the buffer with LAST follows at once.
-        virtual void drained(uint64_t drainId) = 0;
-        /// Decoding cannot go on until flush(). `flushes` counts the flush() calls that the strand had seen.
+        /// A mark in the stream says that it ends: a drain begins by itself, of the number kMarkDrain.
+        virtual void endMarkFound(uint64_t flushes) = 0;
+        /// The drain of that number is over; the buffer with LAST follows at once. False: nobody waits for it any more.
+        [[nodiscard]] virtual bool drained(uint64_t drainId) = 0;
+        /// Decoding cannot go on until flush().
         virtual void failed(Errno error, uint64_t flushes) = 0;
     };
+
+    /// The number of a drain that a mark in the stream began; drain() has others.
+    static constexpr uint64_t kMarkDrain = 0;
 
     /// `placeholder` is announced if the stream shows no headers for long (see kPatienceBytes).
     DecodeStrand(Resources resources, v4l2::Codec codec, const codec::StreamFormat& placeholder, std::string session,
@@ -150,6 +156,10 @@ private:
     [[nodiscard]] bool receive();
     void feed(queue::ActiveBuffer buffer);
     void beginDrain(uint64_t id);
+    /// The codec has given all frames of a drain, or of what stands before a mark.
+    void codecEnded();
+    void beginMarkDrain();
+    void dropDrainMarks();
     void endDrain();
     void announce(const codec::StreamFormat& format);
     void describe(const codec::StreamFormat& format);

@@ -16,9 +16,10 @@ enum class DecoderState : uint8_t {
     DynamicResolutionChange,  ///< CAPTURE streams in a format that the stream has left
     Drain,                    ///< DEC_CMD_STOP is under way
     DrainResolutionChange,    ///< both of the two above
+    EndOfStream,              ///< the drain that a mark in the stream began
     Stopped,                  ///< drained
 };
-inline constexpr size_t kDecoderStates = 8;
+inline constexpr size_t kDecoderStates = 9;
 
 enum class DecoderEvent : uint8_t {
     OutputOn,
@@ -30,10 +31,11 @@ enum class DecoderEvent : uint8_t {
     StreamMatches,      ///< the stream's first format is what CAPTURE streams already
     Stop,
     Start,
+    EndMark,  ///< the stream itself says that it ends here
     Drained,
     Forget,  ///< a new stream begins: the OUTPUT format was set, or its buffers were freed
 };
-inline constexpr size_t kDecoderEvents = 11;
+inline constexpr size_t kDecoderEvents = 12;
 
 /// kDecoderTable[state][event]: the next state, or nothing where the event cannot be (or has no effect on the state).
 inline constexpr auto kDecoderTable = [] {
@@ -55,12 +57,15 @@ inline constexpr auto kDecoderTable = [] {
     arrow(S::Decoding, E::OutputOff, S::Seek);
     arrow(S::Decoding, E::CaptureOff, S::CaptureSetup);
     arrow(S::Decoding, E::Stop, S::Drain);
+    arrow(S::Decoding, E::EndMark, S::EndOfStream);
 
     arrow(S::Seek, E::OutputOn, S::Decoding);
     arrow(S::Seek, E::CaptureOff, S::CaptureSetup);
     arrow(S::Seek, E::ResolutionChanged, S::DynamicResolutionChange);
 
     arrow(S::DynamicResolutionChange, E::CaptureOff, S::CaptureSetup);
+    arrow(S::DynamicResolutionChange, E::CaptureOn, S::Decoding);
+    arrow(S::DynamicResolutionChange, E::OutputOff, S::Seek);
     arrow(S::DynamicResolutionChange, E::Start, S::Decoding);
     arrow(S::DynamicResolutionChange, E::Stop, S::DrainResolutionChange);
     arrow(S::DynamicResolutionChange, E::ResolutionChanged, S::DynamicResolutionChange);
@@ -73,15 +78,22 @@ inline constexpr auto kDecoderTable = [] {
 
     // The client sets CAPTURE up anew in the middle of the drain; the drain goes on afterwards.
     arrow(S::DrainResolutionChange, E::CaptureOn, S::Drain);
+    arrow(S::DrainResolutionChange, E::Start, S::Drain);
     arrow(S::DrainResolutionChange, E::SetupNeeded, S::DrainResolutionChange);
-    arrow(S::DrainResolutionChange, E::OutputOff, S::DynamicResolutionChange);
+    arrow(S::DrainResolutionChange, E::OutputOff, S::Seek);
+
+    // A client that does not know of the mark may ask for the drain that is under way.
+    arrow(S::EndOfStream, E::Stop, S::Drain);
+    arrow(S::EndOfStream, E::Drained, S::Stopped);
+    arrow(S::EndOfStream, E::ResolutionChanged, S::DrainResolutionChange);
+    arrow(S::EndOfStream, E::OutputOff, S::Seek);
+    arrow(S::EndOfStream, E::CaptureOff, S::CaptureSetup);
 
     arrow(S::Stopped, E::Start, S::Decoding);
     arrow(S::Stopped, E::ResolutionChanged, S::DrainResolutionChange);  // the drain is done again for the new setup
     arrow(S::Stopped, E::OutputOff, S::Seek);
     arrow(S::Stopped, E::CaptureOff, S::CaptureSetup);
 
-    arrow(S::DynamicResolutionChange, E::CaptureOn, S::Decoding);
     for (auto& row : table) row[static_cast<size_t>(E::Forget)] = S::Initialization;
     return table;
 }();
@@ -93,8 +105,8 @@ inline constexpr auto kDecoderTable = [] {
 /// The state's name, for log lines.
 [[nodiscard]] constexpr const char* name(DecoderState state) {
     constexpr std::array<const char*, kDecoderStates> names = {
-        "Initialization", "CaptureSetup",          "Decoding", "Seek", "DynamicResolutionChange",
-        "Drain",          "DrainResolutionChange", "Stopped"};
+        "Initialization", "CaptureSetup",          "Decoding",    "Seek",   "DynamicResolutionChange",
+        "Drain",          "DrainResolutionChange", "EndOfStream", "Stopped"};
     return names[static_cast<size_t>(state)];
 }
 

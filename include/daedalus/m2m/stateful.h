@@ -87,7 +87,8 @@ public:
     void forgetStream();
     /// DECODER_CMD STOP: begins a drain if both queues stream; EBUSY during one.
     [[nodiscard]] Result<> stop();
-    /// DECODER_CMD START: goes on after a drain or a source change; EBUSY during a drain.
+    /// DECODER_CMD START: goes on after a drain or a source change (EINVAL if the buffers do not hold the new
+    /// format); EBUSY during a drain.
     [[nodiscard]] Result<> start();
 
 private:
@@ -98,9 +99,10 @@ private:
     void bufferDequeued(queue::Queue& queue) override;
     void queueChanged(queue::Queue& queue) override;
 
-    void streamFound(const codec::StreamFormat& format) override;
+    void streamFound(const codec::StreamFormat& format, uint64_t flushes) override;
     void streamDescribed(const codec::StreamFormat& format) override;
-    void drained(uint64_t drainId) override;
+    void endMarkFound(uint64_t flushes) override;
+    bool drained(uint64_t drainId) override;
     void failed(Errno error, uint64_t flushes) override;
 
     /// Takes the arrow of the state table; events without one leave the state.
@@ -115,6 +117,12 @@ private:
     [[nodiscard]] bool streamsAlready(const CaptureFormat& before) const;
     [[nodiscard]] bool buffersSuit() const;
     void sendSetup(bool provisional = false);
+    /// OUTPUT was stopped before the client answered a change of format: CAPTURE streams on in the format it was set up for.
+    void takeBackChange();
+    /// True while a change of format waits for the client's answer.
+    [[nodiscard]] bool isChanging() const;
+    /// Stores the stream's format and makes CAPTURE follow; false if no raw format holds it.
+    [[nodiscard]] bool adopt(const codec::StreamFormat& format);
     void failBoth();
 
     Resources resources_;
@@ -126,9 +134,9 @@ private:
     std::optional<codec::StreamFormat> stream_;
     DecoderState state_ = DecoderState::Initialization;
     uint64_t drainId_ = 0;
-    bool chosen_ = false;       ///< the client set CAPTURE's format
-    bool setUp_ = false;        ///< the strand has a CaptureSetup
-    bool provisional_ = false;  ///< the setup is CaptureSetup::provisional, and no frame was dequeued yet
+    bool chosen_ = false;                       ///< the client set CAPTURE's format
+    std::optional<codec::StreamFormat> setUp_;  ///< what the strand's CaptureSetup is for
+    bool provisional_ = false;                  ///< the setup is CaptureSetup::provisional, and no frame was dequeued yet
     queue::Queue output_;
     queue::Queue capture_;
     std::unique_ptr<DecodeStrand> strand_;

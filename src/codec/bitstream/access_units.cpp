@@ -141,8 +141,10 @@ void AccessUnits::scan() {
 void AccessUnits::takeLast(size_t code) {
     if (evidence_.emitted > 0 || evidence_.stray) assembling_ = true;
     const Bytes unit = Bytes(pending_).subspan(code + 3);
-    if (assembling_ && (unit.size() < kEnough || !syntax_->isPicture(unit))) return;
+    const bool whole = !assembling_ || syntax_->isEnd(unit) || (unit.size() >= kEnough && syntax_->isPicture(unit));
+    if (!whole) return;
     takeUnit(code, pending_.size());
+    if (pending_.empty()) return;
     if (evidence_.emitted > 0 || evidence_.stray) assembling_ = true;
     // Two bytes of the next start code may be here already.
     scanned_ = std::max(code + 3, pending_.size() - 2);
@@ -166,6 +168,9 @@ void AccessUnits::takeUnit(size_t begin, size_t end) {
             break;
         case UnitKind::Companion:
             break;
+        case UnitKind::EndOfStream:
+            endStream(end);
+            return;
     }
     hasPicture_ = true;
     border_.reset();
@@ -188,6 +193,18 @@ void AccessUnits::emit(size_t end) {
     hasPicture_ = false;
     border_.reset();
     ++evidence_.emitted;
+}
+
+/// What is there until `end` is the stream's last unit; without a picture only the fact is.
+void AccessUnits::endStream(size_t end) {
+    const bool picture = hasPicture_;
+    emit(end);
+    // It shows nothing of how the client cuts.
+    --evidence_.emitted;
+    AccessUnit& last = ready_.back();
+    last.endsStream = true;
+    if (!picture) last.bytes.clear();
+    syntax_->restart();
 }
 
 void AccessUnits::compact() {

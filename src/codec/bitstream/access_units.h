@@ -18,7 +18,8 @@ namespace daedalus::codec::bitstream {
 struct AccessUnit {
     std::vector<uint8_t> bytes;
     uint64_t tag = 0;  ///< of the buffer in which it starts
-    std::optional<StreamHeader> header;
+    std::optional<StreamHeader> header{};
+    bool endsStream = false;  ///< the stream says that it ends here; there may be no bytes then
 };
 
 /// Cuts a stream into access units. A buffer with one whole unit goes straight through. Once a buffer shows that the client
@@ -52,6 +53,7 @@ private:
     void takeLast(size_t code);
     void takeUnit(size_t begin, size_t end);
     void emit(size_t end);
+    void endStream(size_t end);
     void compact();
     void clear();
 

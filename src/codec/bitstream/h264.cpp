@@ -203,9 +203,13 @@ public:
         return type == 1 || type == 2 || type == 5;
     }
 
+    /// An "end of stream" NAL unit, which is its first byte; an "end of sequence" ends no stream.
+    bool isEnd(Bytes unit) const override { return isOnly(unit, {11}); }
+
     UnitKind inspect(Bytes unit) override {
         if (unit.empty()) return UnitKind::Other;
         if (isPicture(unit)) return slice(unit);
+        if (isEnd(unit)) return UnitKind::EndOfStream;
         switch (unit[0] & 31U) {
             case 7:
                 takeSps(unescape(unit.subspan(1), kHeaderLimit));

@@ -151,9 +151,13 @@ class HevcSyntax final : public Syntax {
 public:
     bool isPicture(Bytes unit) const override { return unit.size() > 2 && baseLayer(unit) && typeOf(unit) < 32; }
 
+    /// An "end of bitstream" NAL unit, which is its header; an "end of sequence" ends no stream.
+    bool isEnd(Bytes unit) const override { return isOnly(unit, {37 << 1, 1}); }
+
     UnitKind inspect(Bytes unit) override {
         if (unit.size() < 2 || !baseLayer(unit)) return UnitKind::Other;
         if (isPicture(unit)) return slice(unit);
+        if (isEnd(unit)) return UnitKind::EndOfStream;
         const unsigned type = typeOf(unit);
         if (type == 33) takeSps(unescape(unit.subspan(2), kHeaderLimit));
         if (type == 34) takePps(unescape(unit.subspan(2), kHeaderLimit));

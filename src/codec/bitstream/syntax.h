@@ -1,6 +1,8 @@
 // Codecs whose stream is a sequence of units behind start codes (H.264, HEVC, MPEG-1, -2 and -4, VC-1): what each unit means.
 #pragma once
 
+#include <algorithm>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 
@@ -17,7 +19,14 @@ enum class UnitKind : uint8_t {
     Picture,       ///< more data of the picture that is under way
     Companion,     ///< second field or redundant slices: joins the picture before it, but may also come in a buffer of its own
     PictureStart,  ///< the first data of a new picture
+    EndOfStream,   ///< the last unit of a stream
 };
+
+/// True if a unit is just these bytes, with zeros behind them.
+[[nodiscard]] inline bool isOnly(Bytes unit, std::initializer_list<uint8_t> bytes) {
+    return unit.size() >= bytes.size() && std::equal(bytes.begin(), bytes.end(), unit.begin()) &&
+           std::ranges::all_of(unit.subspan(bytes.size()), [](uint8_t byte) { return byte == 0; });
+}
 
 /// Reads one stream's units in order and keeps what later units refer to. A plain state machine, owned by one decoder.
 class Syntax {
@@ -27,6 +36,8 @@ public:
     virtual UnitKind inspect(Bytes unit) = 0;
     /// True if inspect() says the same of a unit whose end is missing (but has its first 64 bytes).
     [[nodiscard]] virtual bool isPicture(Bytes unit) const = 0;
+    /// True if inspect() calls it the last unit of a stream, whatever comes behind: all of it is here.
+    [[nodiscard]] virtual bool isEnd(Bytes) const { return false; }
     /// The header of the last picture, or the last header if there was no picture yet.
     [[nodiscard]] virtual const std::optional<StreamHeader>& header() const = 0;
     /// The next unit follows on nothing: pictures under way are forgotten, headers are kept.

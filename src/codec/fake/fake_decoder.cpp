@@ -139,9 +139,14 @@ private:
         if (verb.empty() || verb == "nothing") return;
         if (verb == "size") return size(line);
         if (verb == "frame" && format_.codedWidth) return frame(line, tag);
-        if (verb == "eos") return static_cast<void>(drain());
+        if (verb == "eos") return endMark();
         if (verb == "damage") return results_.push_back(Damaged{tag, std::string(line)});
         results_.push_back(Damaged{tag, "unknown word: " + std::string(verb.substr(0, 32))});
+    }
+
+    void endMark() {
+        release(0);
+        results_.emplace_back(EndOfStream{});
     }
 
     void size(std::string_view line) {

@@ -11,7 +11,7 @@
 //                       one frame that stands at place N of the display order; its pixels are fakeSample(N, …)
 //   damage REASON       a unit that cannot be decoded: receive() gives Damaged
 //   fatal ERRNO         send() fails with this number
-//   eos                 as if drain() were called
+//   eos                 a mark that says that the stream ends here
 //   nothing             takes the buffer, gives no frame
 //
 // At most `reorder` frames are held back; then the one with the lowest N comes out. A frame before any `size` is damage.

@@ -130,22 +130,39 @@ private:
     Result<bool> decodeNext() {
         auto unit = units_.pop();
         if (!unit) return false;
-        if (unit->header) {
-            if (const auto result = noteHeader(*unit->header); !result) return fail(result.error());
+        const bool endsStream = unit->endsStream;
+        if (!unit->bytes.empty())
+            if (const auto result = decodeUnit(std::move(*unit)); !result) return fail(result.error());
+        // In a drain the end comes anyway.
+        if (endsStream && !draining_)
+            if (const auto result = endAtMark(); !result) return fail(result.error());
+        return true;
+    }
+
+    Result<> decodeUnit(bitstream::AccessUnit unit) {
+        if (unit.header) {
+            if (const auto result = noteHeader(*unit.header); !result) return result;
         }
         if (needsSetup() && !setupKnown()) {
-            results_.push_back(Damaged{unit->tag, "no sequence header before it that libavcodec can use"});
-            return true;
+            results_.push_back(Damaged{unit.tag, "no sequence header before it that libavcodec can use"});
+            return {};
         }
         if (!context_) {
-            if (const auto result = open(); !result) return fail(result.error());
+            if (const auto result = open(); !result) return result;
             if (!context_) {
-                results_.push_back(Damaged{unit->tag, "libavcodec refuses its sequence header"});
-                return true;
+                results_.push_back(Damaged{unit.tag, "libavcodec refuses its sequence header"});
+                return {};
             }
         }
-        if (const auto result = decode(std::move(*unit)); !result) return fail(result.error());
-        return true;
+        return decode(std::move(unit));
+    }
+
+    /// The stream says that it ends: gives all its frames, and is ready for another.
+    Result<> endAtMark() {
+        if (const auto result = drainContext(); !result) return result;
+        if (context_) avcodec_flush_buffers(context_.get());
+        results_.emplace_back(EndOfStream{});
+        return {};
     }
 
     Result<> noteHeader(const bitstream::StreamHeader& header) {

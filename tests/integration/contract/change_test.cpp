@@ -51,3 +51,63 @@ TEST_CASE("S8: visible rectangle, depth and minimum buffers are source changes, 
     d.sourceChange();
     d.expectEmptyLast();
 }
+
+TEST_CASE_METHOD(Decoding, "S9 S15: a seek gives up a change of size that the client has not answered") {
+    // With and without having met the LAST of the change.
+    const bool last = GENERATE(false, true);
+    CAPTURE(last);
+    REQUIRE(client.feed(0, "frame 0\n") == 0);
+    REQUIRE(client.feed(1, "size 96x80\nframe 1\n") == 0);
+    expectFrame(0);
+    sourceChange();
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 96);
+    if (last) expectEmptyLast();
+    REQUIRE(client.streamOff(kOutput) == 0);
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 64);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    feed("size 64x48\nframe 7\n");
+    auto frame = client.await(kCapture);
+    // LAST may have been on its way already.
+    if (frame.buffer.flags & V4L2_BUF_FLAG_LAST) {
+        REQUIRE(client.command(V4L2_DEC_CMD_START) == 0);
+        frame = client.await(kCapture);
+    }
+    REQUIRE(frame.error == 0);
+    CHECK(pixelsAre(client, frame, 7));
+    // The same place again: the change is told again.
+    feed("size 96x80\nframe 8\n");
+    sourceChange();
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 96);
+}
+
+TEST_CASE_METHOD(Decoding, "S9 S15: a client that stops both queues in a change of size starts with the buffers it had") {
+    REQUIRE(client.feed(0, "size 96x80\nframe 1\n") == 0);
+    REQUIRE(client.file().poll(POLLPRI, kPatienceMs) & POLLPRI);
+    REQUIRE(client.streamOff(kOutput) == 0);
+    REQUIRE(client.streamOff(kCapture) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    queueCapture(4);
+    REQUIRE(client.streamOn(kCapture) == 0);
+    feed("size 64x48\nframe 7\n");
+    expectFrame(7);
+}
+
+TEST_CASE_METHOD(Decoding, "S9: several changes in a row, up and down, with buffers kept and replaced, lose no frame") {
+    // Each in a buffer of its own, so that they wait one behind the other.
+    const std::string sizes[] = {"96x80", "48x32", "128x96", "64x48"};
+    for (uint32_t i = 0; i < 4; ++i)
+        REQUIRE(client.feed(i, "frame " + std::to_string(2 * i) + "\nsize " + sizes[i] + "\nframe " +
+                                   std::to_string(2 * i + 1) + "\n") == 0);
+    expectFrame(0);
+    for (uint32_t i = 0; i < 4; ++i) {
+        INFO(i);
+        sourceChange();
+        expectEmptyLast();
+        const auto& pix = client.format(kCapture).fmt.pix_mp;
+        CHECK(std::to_string(pix.width) + 'x' + std::to_string(pix.height) == sizes[i]);
+        if (i % 2 == 0) replaceCapture(4);
+        if (i % 2 != 0) restartCapture();
+        expectFrame(2 * i + 1);
+        if (i < 3) expectFrame(2 * i + 2);
+    }
+}
