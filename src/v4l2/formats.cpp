@@ -11,6 +11,8 @@ namespace {
 constexpr uint32_t kStrideAlignment = 16;
 
 constexpr uint32_t kStream = V4L2_FMT_FLAG_COMPRESSED | V4L2_FMT_FLAG_DYN_RESOLUTION;
+/// With start codes: clients may cut it anywhere.
+constexpr uint32_t kBytestream = kStream | V4L2_FMT_FLAG_CONTINUOUS_BYTESTREAM;
 
 constexpr Sampling k420 = {Chroma::Yuv420, 8};
 constexpr Sampling k422 = {Chroma::Yuv422, 8};
@@ -45,17 +47,17 @@ constexpr Sampling kOfAv1[] = {k420,        k422,       k444,       kGrey,      
                                kGreyDeep10, kRgbDeep10, k420Deep12, k422Deep12, k444Deep12, kGreyDeep12, kRgbDeep12};
 
 constexpr CodedFormat kCoded[] = {
-    {V4L2_PIX_FMT_H264, Codec::H264, "h264", "H.264", kStream, kOfH264},
-    {V4L2_PIX_FMT_HEVC, Codec::Hevc, "hevc", "HEVC", kStream, kOfHevc},
+    {V4L2_PIX_FMT_H264, Codec::H264, "h264", "H.264", kBytestream, kOfH264},
+    {V4L2_PIX_FMT_HEVC, Codec::Hevc, "hevc", "HEVC", kBytestream, kOfHevc},
     {V4L2_PIX_FMT_VP8, Codec::Vp8, "vp8", "VP8", kStream, kOf420},
     {V4L2_PIX_FMT_VP9, Codec::Vp9, "vp9", "VP9", kStream, kOfVp9},
     {V4L2_PIX_FMT_AV1, Codec::Av1, "av1", "AV1 OBU Stream", kStream, kOfAv1},
-    {V4L2_PIX_FMT_MPEG2, Codec::Mpeg2, "mpeg2", "MPEG-2 ES", kStream, kOfMpeg2},
-    {V4L2_PIX_FMT_MPEG1, Codec::Mpeg1, "mpeg1", "MPEG-1 ES", kStream, kOf420},
-    {V4L2_PIX_FMT_MPEG4, Codec::Mpeg4, "mpeg4", "MPEG-4 Part 2 ES", kStream, kOf420},
-    {V4L2_PIX_FMT_XVID, Codec::Xvid, "xvid", "Xvid", kStream, kOf420},
+    {V4L2_PIX_FMT_MPEG2, Codec::Mpeg2, "mpeg2", "MPEG-2 ES", kBytestream, kOfMpeg2},
+    {V4L2_PIX_FMT_MPEG1, Codec::Mpeg1, "mpeg1", "MPEG-1 ES", kBytestream, kOf420},
+    {V4L2_PIX_FMT_MPEG4, Codec::Mpeg4, "mpeg4", "MPEG-4 Part 2 ES", kBytestream, kOf420},
+    {V4L2_PIX_FMT_XVID, Codec::Xvid, "xvid", "Xvid", kBytestream, kOf420},
     {V4L2_PIX_FMT_H263, Codec::H263, "h263", "H.263", kStream, kOf420},
-    {V4L2_PIX_FMT_VC1_ANNEX_G, Codec::Vc1G, "vc1", "VC-1 (SMPTE 412M Annex G)", kStream, kOf420},
+    {V4L2_PIX_FMT_VC1_ANNEX_G, Codec::Vc1G, "vc1", "VC-1 (SMPTE 412M Annex G)", kBytestream, kOf420},
     {V4L2_PIX_FMT_VC1_ANNEX_L, Codec::Vc1L, "vc1l", "VC-1 (SMPTE 412M Annex L)", kStream, kOf420},
     {V4L2_PIX_FMT_SPK, Codec::Flv1, "flv1", "Sorenson Spark", kStream, kOf420},
     {V4L2_PIX_FMT_MJPEG, Codec::Mjpeg, "mjpeg", "Motion-JPEG", kStream, kOfJpeg},
