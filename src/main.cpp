@@ -2,6 +2,8 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <chrono>
 #include <cstdlib>
 #include <map>
 #include <string>
@@ -40,6 +42,60 @@ void addThreads(CLI::App* command, unsigned& threads, codec::ThreadType& type) {
         ->transform(CLI::CheckedTransformer(kTypes).description(""));
 }
 
+/// "WIDTHxHEIGHT": even numbers that a node can have. Returns what is wrong with it, or nothing.
+std::string parseFrameSize(const std::string& text, m2m::SessionLimits& limits) {
+    uint32_t width = 0;
+    uint32_t height = 0;
+    const char* const end = text.data() + text.size();
+    const auto first = std::from_chars(text.data(), end, width);
+    if (first.ec == std::errc() && first.ptr != end && *first.ptr == 'x') {
+        const auto second = std::from_chars(first.ptr + 1, end, height);
+        if (second.ec != std::errc() || second.ptr != end) height = 0;
+    }
+    const auto fits = [](uint32_t size) {
+        return size >= v4l2::kMinDimension && size <= v4l2::kMaxDimension && size % v4l2::kDimensionStep == 0;
+    };
+    if (!fits(width) || !fits(height))
+        return text + " is no frame size; write WIDTHxHEIGHT, both even and at most " + std::to_string(v4l2::kMaxDimension);
+    limits.maxWidth = width;
+    limits.maxHeight = height;
+    return {};
+}
+
+void addLimits(CLI::App* command, device::Limits& limits) {
+    const char* const group = "Limits";
+    command
+        ->add_option_function<std::string>(
+            "--max-frame-size",
+            [&limits](const std::string& text) {
+                if (const auto wrong = parseFrameSize(text, limits.session); !wrong.empty())
+                    throw CLI::ValidationError("--max-frame-size", wrong);
+            },
+            "Largest coded frame of a stream (default: 8192x8192)")
+        ->type_name("WxH")
+        ->group(group);
+    command
+        ->add_option("--session-memory", limits.session.memory,
+                     "Memory of one session's buffers and decoded frames, as 512M or 4G (default: 4G)")
+        ->type_name("BYTES")
+        ->transform(CLI::AsSizeValue(false).description(""))
+        ->group(group);
+    command->add_option("--user-sessions", limits.sessionsPerUser, "Sessions that one user may have open (default: 1024)")
+        ->type_name("N")
+        ->check(CLI::PositiveNumber.description(""))
+        ->group(group);
+    command
+        ->add_option_function<double>(
+            "--frame-time",
+            [&limits](double seconds) {
+                limits.session.decodeTime = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
+            },
+            "Longest time that decoding one frame may take; 0: no limit (default: 30)")
+        ->type_name("SECONDS")
+        ->check(CLI::Range(0.0, 86400.0).description(""))
+        ->group(group);
+}
+
 CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
     CLI::App* command = app.add_subcommand("run", "Run a program that finds a decoder of its own at /dev/videoN");
     auto* node = command->add_option("--node", options.node, "Serve this /dev/videoN (default: the next free one)");
@@ -52,6 +108,7 @@ CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
         ->excludes(attach);
     attach->excludes(node);
     addThreads(command, options.threads, options.threadType);
+    addLimits(command, options.limits);
     command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
     command->prefix_command();
     return command;
@@ -75,6 +132,7 @@ CLI::App* addServe(CLI::App& app, daemon::ServeOptions& options) {
         ->type_name("[videoN,...]")
         ->expected(0, 1);
     addThreads(command, options.threads, options.threadType);
+    addLimits(command, options.limits);
     return command;
 }
 

@@ -42,6 +42,7 @@ struct Strand::State {
     std::function<Step()> step;
     StrandState state = StrandState::Idle;
     std::thread::id runner;
+    bool replaced = false;  ///< another thread took the runner's place
 };
 
 struct WorkerPool::Impl {
@@ -50,7 +51,10 @@ struct WorkerPool::Impl {
     Condition stepFinished;  // a strand left Running for Gone
     std::deque<std::shared_ptr<Strand::State>> rotation DAEDALUS_GUARDED_BY(mutex);
     bool stopping DAEDALUS_GUARDED_BY(mutex) = false;
-    std::vector<std::thread> threads;  // the WorkerPool's own
+    size_t replaced DAEDALUS_GUARDED_BY(mutex) = 0;                       // threads whose steps others wait out
+    std::vector<std::thread> further DAEDALUS_GUARDED_BY(mutex);          // those that took a place
+    std::vector<std::thread::id> superfluous DAEDALUS_GUARDED_BY(mutex);  // of them, or of the first, that have ended
+    std::vector<std::thread> threads;                                     // the first ones: the WorkerPool's own
 
     /// The next strand in turn, marked Running; nothing when the pool ends.
     std::shared_ptr<Strand::State> take() {
@@ -67,25 +71,57 @@ struct WorkerPool::Impl {
         }
     }
 
-    /// Takes a strand back after its step; one with more work goes behind all that wait.
-    void finish(const std::shared_ptr<Strand::State>& strand, Strand::Step step) {
+    /// Takes a strand back after its step; one with more work goes behind all that wait. False: this thread was replaced.
+    bool finish(const std::shared_ptr<Strand::State>& strand, Strand::Step step) {
         MutexLock lock(mutex);
         strand->runner = {};
+        const bool stays = !std::exchange(strand->replaced, false);
+        if (!stays) {
+            --replaced;
+            superfluous.push_back(std::this_thread::get_id());
+        }
         if (strand->state == StrandState::Gone) {
             stepFinished.notify_all();
         } else if (step == Strand::Step::More || strand->state == StrandState::Rewoken) {
             strand->state = StrandState::Runnable;
-            // No notify: this thread looks at the rotation next.
             rotation.push_back(strand);
+            // This thread looks at the rotation next, if it stays.
+            if (!stays) runnable.notify_one();
         } else {
             strand->state = StrandState::Idle;
         }
+        return stays;
+    }
+
+    /// A thread more, in the place of the one that runs `strand`.
+    void replace(Strand::State& strand) {
+        MutexLock lock(mutex);
+        if (strand.runner == std::thread::id() || strand.replaced || replaced >= threads.size() || stopping) return;
+        joinSuperfluous();
+        try {
+            further.emplace_back([this] { serve(); });
+        } catch (const std::system_error& error) {
+            log::warn("worker pool: no thread in the place of a stuck one: {}; raise the limit of processes (ulimit -u)",
+                      error.what());
+            return;
+        }
+        strand.replaced = true;
+        ++replaced;
+    }
+
+    void joinSuperfluous() DAEDALUS_REQUIRES(mutex) {
+        std::erase_if(further, [this](std::thread& thread) DAEDALUS_REQUIRES(mutex) {
+            if (std::erase(superfluous, thread.get_id()) == 0) return false;
+            thread.join();
+            return true;
+        });
     }
 
     void serve() {
         blockSignals();
         pthread_setname_np(pthread_self(), "daedalus-worker");
-        while (const std::shared_ptr<Strand::State> strand = take()) finish(strand, strand->step());
+        while (const std::shared_ptr<Strand::State> strand = take())
+            if (!finish(strand, strand->step())) return;
     }
 };
 
@@ -109,6 +145,12 @@ WorkerPool::~WorkerPool() {
     }
     impl_->runnable.notify_all();
     for (std::thread& thread : impl_->threads) thread.join();
+    std::vector<std::thread> further;
+    {
+        MutexLock lock(impl_->mutex);
+        further = std::move(impl_->further);
+    }
+    for (std::thread& thread : further) thread.join();
 }
 
 unsigned WorkerPool::threads() const { return static_cast<unsigned>(impl_->threads.size()); }
@@ -142,5 +184,7 @@ void Strand::wake() {
     }
     pool_->runnable.notify_one();
 }
+
+void Strand::replaceWorker() { pool_->replace(*state_); }
 
 }  // namespace daedalus

@@ -24,6 +24,7 @@ device::DeviceOptions deviceOptions(const DaemonOptions& options, size_t number)
     device.busInfo = "platform:daedalus-" + std::to_string(number);
     device.threads = options.threads;
     device.threadType = options.threadType;
+    device.limits = options.limits;
     return device;
 }
 

@@ -120,7 +120,8 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
         log::error("{}", nodeFailure(options.node, nodePath.error()));
         return {};
     }
-    auto daemon = PrivateDaemon::start({.threads = options.threads, .threadType = options.threadType}, *nodePath, folder);
+    auto daemon = PrivateDaemon::start({.threads = options.threads, .threadType = options.threadType, .limits = options.limits},
+                                       *nodePath, folder);
     if (!daemon) {
         log::error("{}", daemon.error());
         return {};

@@ -15,10 +15,17 @@ Device::~Device() = default;
 
 EventLoop& Device::loop() { return shared_->loop; }
 
-Result<> Device::admits(const std::string& client) const {
-    if (shared_->sessions >= shared_->options.maxSessions) {
+Result<> Device::admits(const std::string& client, uid_t user) const {
+    const Limits& limits = shared_->options.limits;
+    if (shared_->sessions >= limits.sessions) {
         log::warn("{} is refused: {} sessions are open, which is the limit; close some, or start another node", client,
                   shared_->sessions);
+        return fail(EMFILE);
+    }
+    const auto own = shared_->sessionsOf.find(user);
+    if (own != shared_->sessionsOf.end() && own->second >= limits.sessionsPerUser) {
+        log::warn("{} is refused: user {} has {} sessions open, which is the limit; close some, or raise --user-sessions",
+                  client, user, own->second);
         return fail(EMFILE);
     }
     const auto offered = [this](const auto& coded) { return shared_->offers(coded); };

@@ -76,11 +76,9 @@ void write(v4l2_buffer& buffer, const queue::BufferInfo& info) {
     }
 }
 
-Result<> answer(Session& session, v4l2_buffer& buffer, const Result<queue::BufferInfo>& info) {
+Result<> answer(v4l2_buffer& buffer, const Result<queue::BufferInfo>& info) {
     if (!info) return fail(info.error());
     write(buffer, *info);
-    // As its format says.
-    if (buffer.type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE) buffer.field = session.context().outputFormat().field;
     return {};
 }
 
@@ -92,7 +90,7 @@ Result<> handIn(Session& session, v4l2_buffer& buffer, int requestErrno, Action 
     const auto request = toRequest(buffer);
     if (!request) return fail(request.error());
     if (buffer.flags & V4L2_BUF_FLAG_REQUEST_FD) return fail(requestErrno);
-    return answer(session, buffer, action(*queue, *request));
+    return answer(buffer, action(*queue, *request));
 }
 
 }  // namespace
@@ -143,7 +141,7 @@ Result<> querybuf(Session& session, v4l2_buffer& buffer, CallContext&) {
     if (!queue) return fail(EINVAL);
     const auto info = queue->query(buffer.index);
     if (info && planesProvided(buffer) < info->planeCount) return fail(EINVAL);
-    return answer(session, buffer, info);
+    return answer(buffer, info);
 }
 
 Result<> prepare_buf(Session& session, v4l2_buffer& buffer, CallContext& call) {
@@ -159,7 +157,7 @@ Result<> qbuf(Session& session, v4l2_buffer& buffer, CallContext& call) {
 Result<> dqbuf(Session& session, v4l2_buffer& buffer, CallContext&) {
     auto* queue = queueOf(session, buffer.type);
     if (!queue) return fail(EINVAL);
-    return answer(session, buffer, queue->dequeue(planesProvided(buffer)));
+    return answer(buffer, queue->dequeue(planesProvided(buffer)));
 }
 
 Result<> expbuf(Session& session, v4l2_exportbuffer& exported, CallContext& call) {

@@ -78,8 +78,9 @@ m2m::OutputFormat adjustOutput(Session& session, const v4l2_pix_format_mplane& p
     output.coded = v4l2::findCoded(pix.pixelformat);
     if (!output.coded || !session.device().offers(*output.coded)) output.coded = offeredCoded(session).front();
     // 0 means "the stream will tell".
-    output.width = pix.width == 0 ? kFallbackWidth : std::clamp(pix.width, v4l2::kMinDimension, v4l2::kMaxDimension);
-    output.height = pix.height == 0 ? kFallbackHeight : std::clamp(pix.height, v4l2::kMinDimension, v4l2::kMaxDimension);
+    const auto& limits = session.device().options.limits.session;
+    output.width = std::clamp(pix.width == 0 ? kFallbackWidth : pix.width, v4l2::kMinDimension, limits.maxWidth);
+    output.height = std::clamp(pix.height == 0 ? kFallbackHeight : pix.height, v4l2::kMinDimension, limits.maxHeight);
     const uint32_t wanted = pix.num_planes > 0 ? pix.plane_fmt[0].sizeimage : 0;
     output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), kMaxSizeImage);
     // Frames are always whole. A client that knows the stream as interlaced (GStreamer) insists on reading its word back.
@@ -100,11 +101,13 @@ AdjustedCapture adjustCapture(Session& session, const v4l2_pix_format_mplane& pi
     const auto offered = context.offered();
     const auto wanted = std::ranges::find(offered, pix.pixelformat, &v4l2::RawFormat::fourcc);
     const auto* raw = wanted == offered.end() ? offered.front() : *wanted;
-    const auto dimension = [](uint32_t value, uint32_t fallback) {
-        return value == 0 ? fallback : std::clamp(value, v4l2::kMinDimension, v4l2::kMaxDimension);
+    const auto dimension = [](uint32_t value, uint32_t fallback, uint32_t most) {
+        return value == 0 ? fallback : std::clamp(value, v4l2::kMinDimension, most);
     };
+    const auto& limits = session.device().options.limits.session;
     const auto& current = context.captureFormat().layout;
-    return {raw, context.captureLayout(*raw, dimension(pix.width, current.width), dimension(pix.height, current.height))};
+    return {raw, context.captureLayout(*raw, dimension(pix.width, current.width, limits.maxWidth),
+                                       dimension(pix.height, current.height, limits.maxHeight))};
 }
 
 }  // namespace
@@ -187,7 +190,8 @@ Result<> enum_framesizes(Session& session, v4l2_frmsizeenum& sizes, CallContext&
     if (!known) return fail(EINVAL);
     sizes.type = V4L2_FRMSIZE_TYPE_STEPWISE;
     const uint32_t step = coded ? 1 : v4l2::kDimensionStep;
-    sizes.stepwise = {v4l2::kMinDimension, v4l2::kMaxDimension, step, v4l2::kMinDimension, v4l2::kMaxDimension, step};
+    const auto& limits = session.device().options.limits.session;
+    sizes.stepwise = {v4l2::kMinDimension, limits.maxWidth, step, v4l2::kMinDimension, limits.maxHeight, step};
     if (coded) sizes.type = V4L2_FRMSIZE_TYPE_CONTINUOUS;
     return {};
 }

@@ -3,6 +3,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "daedalus/base/log.h"
 #include "shared.h"
@@ -13,27 +14,40 @@ namespace {
 constexpr uint32_t kDefaultWidth = 1280;
 constexpr uint32_t kDefaultHeight = 720;
 
+/// What a new session may use of the device.
+m2m::Resources resourcesOf(Device::Shared& shared) {
+    const auto& limits = shared.options.limits.session;
+    const auto memory = std::make_shared<memory::Budget>(limits.memory);
+    const auto decoderOptions = [&shared, memory] {
+        auto options = shared.decoderOptions();
+        options.maxPixels = uint64_t{shared.options.limits.session.maxWidth} * shared.options.limits.session.maxHeight;
+        options.memory = memory;
+        return options;
+    };
+    return {shared.loop, shared.pool, shared.codecs, shared.graveyard, decoderOptions, limits, memory};
+}
+
 }  // namespace
 
-Session::Session(Device& device, std::string client, std::function<void()> changed)
+Session::Session(Device& device, std::string client, uid_t user, std::function<void()> changed)
     : device_(device),
       name_(fmt::format("session {} ({})", ++device.shared().lastSessionId, client)),
+      user_(user),
       changed_(std::move(changed)),
       events_([this] { changed_(); }),
-      context_(m2m::Resources{device.shared().loop, device.shared().pool, device.shared().codecs, device.shared().graveyard,
-                              [&shared = device.shared()] { return shared.decoderOptions(); }},
-               name_, static_cast<m2m::StatefulContext::Listener&>(*this)),
+      context_(resourcesOf(device.shared()), name_, static_cast<m2m::StatefulContext::Listener&>(*this)),
       controls_(device.shared().codecs, context_) {
     auto& shared = device_.shared();
     ++shared.sessions;
+    ++shared.sessionsOf[user_];
     ++shared.priorities[priority_];
     for (const auto& coded : v4l2::codedFormats()) {
         if (!shared.offers(coded)) continue;
-        context_.setOutputFormat({&coded,
-                                  kDefaultWidth,
-                                  kDefaultHeight,
-                                  v4l2::codedSizeImage(kDefaultWidth, kDefaultHeight),
-                                  {.colorspace = V4L2_COLORSPACE_REC709}});
+        const auto& limits = shared.options.limits.session;
+        const uint32_t width = std::min(kDefaultWidth, limits.maxWidth);
+        const uint32_t height = std::min(kDefaultHeight, limits.maxHeight);
+        context_.setOutputFormat(
+            {&coded, width, height, v4l2::codedSizeImage(width, height), {.colorspace = V4L2_COLORSPACE_REC709}});
         break;
     }
     log::debug("{}: open, {} sessions", name_, shared.sessions);
@@ -42,6 +56,7 @@ Session::Session(Device& device, std::string client, std::function<void()> chang
 Session::~Session() {
     auto& shared = device_.shared();
     --shared.sessions;
+    if (--shared.sessionsOf[user_] == 0) shared.sessionsOf.erase(user_);
     --shared.priorities[priority_];
     log::debug("{}: closed, {} sessions", name_, shared.sessions);
 }

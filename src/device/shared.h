@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 
 #include "daedalus/device/device.h"
 #include "daedalus/m2m/decode_strand.h"
@@ -15,6 +16,7 @@ struct Device::Shared {
     const DeviceOptions options;
     std::shared_ptr<m2m::Graveyard> graveyard = std::make_shared<m2m::Graveyard>();
     size_t sessions = 0;
+    std::map<uid_t, size_t> sessionsOf{};  ///< of each user that has any
     uint64_t lastSessionId = 0;
     /// How many sessions have each priority.
     std::array<size_t, V4L2_PRIORITY_RECORD + 1> priorities{};

@@ -9,11 +9,11 @@
 
 namespace daedalus::ioctl {
 
-SessionFile::SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client)
+SessionFile::SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client, uid_t user)
     : loop_(loop),
       valid_(valid),
       self_(std::make_shared<SessionFile*>(this)),
-      session_(std::make_unique<device::Session>(device, std::move(client), [this] { sessionChanged(); })) {}
+      session_(std::make_unique<device::Session>(device, std::move(client), user, [this] { sessionChanged(); })) {}
 
 SessionFile::~SessionFile() {
     *self_ = nullptr;

@@ -15,7 +15,7 @@ namespace daedalus::ioctl {
 /// A File: one session and its parked calls. Loop thread.
 class SessionFile final : public File {
 public:
-    SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client);
+    SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client, uid_t user);
     ~SessionFile() override;
 
     Ticket ioctl(Call&& call, Reply&& reply) override;

@@ -16,9 +16,9 @@ const ValidRows& validRows() {
 Node::Node(device::Device& device) : device_(device) {}
 Node::~Node() = default;
 
-Result<std::unique_ptr<File>> Node::open(std::string client) {
-    if (auto ok = device_.admits(client); !ok) return fail(ok.error());
-    return std::make_unique<SessionFile>(device_, device_.loop(), validRows(), std::move(client));
+Result<std::unique_ptr<File>> Node::open(std::string client, uid_t user) {
+    if (auto ok = device_.admits(client, user); !ok) return fail(ok.error());
+    return std::make_unique<SessionFile>(device_, device_.loop(), validRows(), std::move(client), user);
 }
 
 bool Node::takes(uint32_t cmd) {

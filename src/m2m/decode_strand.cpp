@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <new>
+#include <utility>
 
 #include "daedalus/base/log.h"
 #include "link.h"
@@ -13,6 +15,13 @@ namespace {
 
 /// More access units than any decoder holds back; what is older will not come out any more.
 constexpr size_t kRememberedUnits = 512;
+
+/// DecodeStrand::busySince_ of a strand that was written off.
+constexpr int64_t kWrittenOff = -1;
+
+int64_t steadyNs() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace
 
@@ -69,7 +78,34 @@ Strand::Step DecodeStrand::step() {
         return Strand::Step::Idle;
     }
     if (failed_) return Strand::Step::Idle;
-    return deliver() || fetch() ? Strand::Step::More : Strand::Step::Idle;
+    try {
+        return deliver() || fetch() ? Strand::Step::More : Strand::Step::Idle;
+    } catch (const std::bad_alloc&) {
+        if (busySince_.exchange(0) == kWrittenOff) failed_ = true;
+        fail(Errno{ENOMEM}, "the daemon is out of memory");
+        return Strand::Step::Idle;
+    }
+}
+
+bool DecodeStrand::writeOffIfStuck() {
+    const auto limit = std::chrono::nanoseconds(resources_.limits.decodeTime).count();
+    int64_t since = busySince_;
+    if (since <= 0 || steadyNs() - since <= limit) return false;
+    if (!busySince_.compare_exchange_strong(since, kWrittenOff)) return false;
+    strand_.replaceWorker();
+    return true;
+}
+
+template <class Call>
+auto DecodeStrand::timed(const Call& call) -> decltype(call()) {
+    const int64_t began = steadyNs();
+    busySince_ = began;
+    auto result = call();
+    decodeTime_ += std::chrono::nanoseconds(steadyNs() - began);
+    if (busySince_.exchange(0) != kWrittenOff) return result;
+    failed_ = true;
+    log::info("{}: the decoder that was given up came back after {} ms", session_, (steadyNs() - began) / 1'000'000);
+    return daedalus::fail(ECANCELED);
 }
 
 void DecodeStrand::handle(Input& message) { inputs_.emplace_back(std::move(message.buffer)); }
@@ -227,9 +263,7 @@ void DecodeStrand::feed(queue::ActiveBuffer buffer) {
     metadata_.emplace(tag, buffer.metadata());
     if (metadata_.size() > kRememberedUnits) metadata_.erase(metadata_.begin());
 
-    const auto began = std::chrono::steady_clock::now();
-    const auto sent = decoder_->send(bytes, tag);
-    decodeTime_ += std::chrono::steady_clock::now() - began;
+    const auto sent = timed([&] { return decoder_->send(bytes, tag); });
     if (!sent) {
         buffer.error();
         return fail(sent.error(), "the decoder failed");
@@ -259,9 +293,7 @@ void DecodeStrand::lookForHeaders(size_t bytes) {
 }
 
 bool DecodeStrand::receive() {
-    const auto began = std::chrono::steady_clock::now();
-    auto received = decoder_->receive();
-    decodeTime_ += std::chrono::steady_clock::now() - began;
+    auto received = timed([this] { return decoder_->receive(); });
     if (!received) {
         fail(received.error(), "the decoder failed");
         return false;
@@ -343,8 +375,11 @@ queue::Metadata DecodeStrand::metadataOf(uint64_t tag) const {
 }
 
 void DecodeStrand::fail(Errno error, const std::string& reason) {
-    failed_ = true;
+    if (std::exchange(failed_, true)) return;
     log::warn("{}: {}: {}; the session answers EIO until its queues are stopped", session_, reason, std::strerror(error.value));
+    if (error.value == ENOMEM && resources_.memory)
+        log::info("{}: {} of its {} MiB are in use; --session-memory sets how many it may have", session_,
+                  resources_.memory->used() >> 20, resources_.memory->limit() >> 20);
     post([error, flushes = flushesSeen_](Listener& listener) { listener.failed(error, flushes); });
 }
 

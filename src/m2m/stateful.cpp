@@ -18,8 +18,8 @@ StatefulContext::StatefulContext(Resources resources, std::string session, Liste
     : resources_(std::move(resources)),
       session_(std::move(session)),
       listener_(listener),
-      output_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, 0),
-      capture_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE, kCaptureOffsetBase) {}
+      output_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, 0, resources_.memory),
+      capture_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE, kCaptureOffsetBase, resources_.memory) {}
 
 StatefulContext::~StatefulContext() {
     if (strand_) DecodeStrand::retire(std::move(strand_));
@@ -147,6 +147,9 @@ Result<> StatefulContext::startStreaming(queue::Queue& queue) {
             placeholder.visible = {0, 0, placeholder.codedWidth, placeholder.codedHeight};
             strand_ = std::make_unique<DecodeStrand>(resources_, outputFormat_.coded->codec, placeholder, session_,
                                                      static_cast<DecodeStrand::Listener&>(*this));
+            const auto limit = resources_.limits.decodeTime;
+            const auto period = std::max(limit / 4, std::chrono::milliseconds(10));
+            if (limit > limit.zero() && !watch_) watch_ = resources_.loop.timer(period, period, [this] { watchDecoder(); });
         }
         // After a drain or a change of format, a seek is one of the ways to go on.
         if (state_ == DecoderState::Seek) capture_.clearLast();
@@ -221,6 +224,13 @@ const v4l2::RawFormat& StatefulContext::bestOf(std::span<const v4l2::RawFormat* 
 }
 
 bool StatefulContext::adopt(const codec::StreamFormat& format) {
+    const auto& limits = resources_.limits;
+    if (format.codedWidth > limits.maxWidth || format.codedHeight > limits.maxHeight) {
+        log::warn("{}: the stream is {}x{}, and {}x{} is the limit; raise --max-frame-size", session_, format.codedWidth,
+                  format.codedHeight, limits.maxWidth, limits.maxHeight);
+        stream_.reset();
+        return false;
+    }
     stream_ = format;
     const auto fitting = offered();
     if (fitting.empty()) {
@@ -284,6 +294,19 @@ bool StatefulContext::drained(uint64_t drainId) {
 
 void StatefulContext::failed(Errno, uint64_t flushes) {
     if (strand_ && flushes == strand_->flushes()) failBoth();
+}
+
+void StatefulContext::watchDecoder() {
+    if (!strand_ || !strand_->writeOffIfStuck()) return;
+    log::warn(
+        "{}: the decoder has been busy with one access unit for more than {} ms and is given up; the session answers EIO until "
+        "its "
+        "queues are stopped; raise --frame-time if the stream is right",
+        session_, resources_.limits.decodeTime.count());
+    output_.writeOff();
+    capture_.writeOff();
+    forgetStream();
+    failBoth();
 }
 
 void StatefulContext::failBoth() {

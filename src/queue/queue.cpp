@@ -28,10 +28,12 @@ uint32_t capabilityOf(uint32_t memory) {
 
 }  // namespace
 
-Queue::Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase)
+Queue::Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase, std::shared_ptr<memory::Budget> budget)
     : owner_(owner),
       type_(type),
       offsetBase_(offsetBase),
+      loop_(loop),
+      budget_(std::move(budget)),
       returnPath_(std::make_shared<ActiveBuffer::ReturnPath>(loop, *this)) {}
 
 Queue::~Queue() { returnPath_->close(); }
@@ -71,11 +73,7 @@ Result<uint32_t> Queue::request(uint32_t count, uint32_t memory) {
     if (count == 0) return 0;
     memory_ = memory;
     count = std::min(count, kMaxBuffers);
-    if (auto ok = allocate(0, count, owner_.planeSizes(*this)); !ok) {
-        freeAll();
-        return daedalus::fail(ok.error());
-    }
-    return count;
+    return allocate(0, count, owner_.planeSizes(*this));
 }
 
 uint32_t Queue::nextIndex() const {
@@ -104,34 +102,51 @@ Result<Queue::Created> Queue::create(uint32_t count, uint32_t memory, const Plan
         start = end + 1;
     }
     memory_ = memory;
-    if (auto ok = allocate(best.index, best.count, sizes); !ok) return daedalus::fail(ok.error());
+    const auto made = allocate(best.index, best.count, sizes);
+    if (!made) return daedalus::fail(made.error());
+    best.count = *made;
     return best;
 }
 
-Result<> Queue::allocate(uint32_t first, uint32_t count, const PlaneSizes& sizes) {
-    for (uint32_t index = first; index < first + count; ++index) {
+Result<uint32_t> Queue::allocate(uint32_t first, uint32_t count, const PlaneSizes& sizes) {
+    for (uint32_t made = 0; made < count; ++made) {
         auto buffer = std::make_unique<Buffer>();
-        buffer->index = index;
+        buffer->index = first + made;
         buffer->planeCount = sizes.count;
         buffer->minLength = sizes.bytes;
         for (uint32_t i = 0; i < sizes.count; ++i) {
-            auto& plane = buffer->planes[i];
-            plane.info.length = sizes.bytes[i];
-            if (memory_ != V4L2_MEMORY_MMAP) continue;
-            auto memory = memory::allocate(sizes.bytes[i], isOutput() ? "daedalus-output" : "daedalus-capture");
-            if (!memory) {
-                log::warn(
-                    "queue: cannot allocate a plane of {} bytes: {}; raise the limits of open files and memory of this "
-                    "process",
-                    sizes.bytes[i], std::strerror(memory.error().value));
-                for (uint32_t made = first; made < index; ++made) buffers_[made].reset();
-                return daedalus::fail(ENOMEM);
-            }
-            plane.memory = *std::move(memory);
-            plane.info.offset = offsetBase_ + (index * VIDEO_MAX_PLANES + i) * kOffsetStep;
+            if (auto ok = allocatePlane(*buffer, i, sizes.bytes[i]); ok) continue;
+            // As videobuf2: a client has to look at how many it got.
+            if (made > 0) return made;
+            return daedalus::fail(ENOMEM);
         }
-        buffers_[index] = std::move(buffer);
+        buffers_[buffer->index] = std::move(buffer);
     }
+    return count;
+}
+
+Result<> Queue::allocatePlane(Buffer& buffer, uint32_t plane, uint32_t bytes) {
+    auto& made = buffer.planes[plane];
+    made.info.length = bytes;
+    if (memory_ != V4L2_MEMORY_MMAP) return {};
+    made.share = memory::Budget::take(budget_, bytes);
+    if (!made.share) {
+        log::warn(
+            "queue: {} MiB of the session's {} are in use, and {} more are wanted; raise --session-memory, or use smaller "
+            "buffers",
+            budget_->used() >> 20, budget_->limit() >> 20, (bytes >> 20) + 1);
+        return daedalus::fail(ENOMEM);
+    }
+    auto memory = memory::allocate(bytes, isOutput() ? "daedalus-output" : "daedalus-capture");
+    if (!memory) {
+        log::warn(
+            "queue: cannot allocate a plane of {} bytes: {}; raise the limits of open files and memory of this "
+            "process",
+            bytes, std::strerror(memory.error().value));
+        return daedalus::fail(ENOMEM);
+    }
+    made.memory = *std::move(memory);
+    made.info.offset = offsetBase_ + (buffer.index * VIDEO_MAX_PLANES + plane) * kOffsetStep;
     return {};
 }
 
@@ -262,6 +277,17 @@ void Queue::returned(uint32_t index, ActiveBuffer::Way way, const Outcome& outco
 
 void Queue::fail() {
     failed_ = true;
+    owner_.queueChanged(*this);
+}
+
+void Queue::writeOff() {
+    returnPath_->close();
+    returnPath_ = std::make_shared<ActiveBuffer::ReturnPath>(loop_, *this);
+    for (auto& buffer : buffers_) {
+        if (!buffer || buffer->state != BufferState::Active) continue;
+        setState(*buffer, BufferState::Error);
+        done_.push_back(buffer->index);
+    }
     owner_.queueChanged(*this);
 }
 

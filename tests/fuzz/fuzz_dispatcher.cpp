@@ -71,7 +71,7 @@ private:
 
 void OpenFile::open() {
     world_.stage.run([this] {
-        auto file = world_.stage.node(codecs_).open("fuzz");
+        auto file = world_.stage.node(codecs_).open("fuzz", 0);
         require(file.has_value(), "the node cannot be opened");
         file_ = *std::move(file);
         // A listener looks at once, as the transports' do.

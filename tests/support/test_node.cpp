@@ -43,10 +43,10 @@ std::string TestNode::transport() {
     return name ? name : "inproc";
 }
 
-TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads)
+TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, const device::Limits& limits)
     : codecs_(std::move(codecs)),
       pool_(threads),
-      device_(loop_, pool_, *codecs_, {}),
+      device_(loop_, pool_, *codecs_, {.limits = limits}),
       node_(device_),
       server_(std::make_unique<Server>()) {
     if (transport() == "socket") {

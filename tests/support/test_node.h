@@ -31,7 +31,10 @@ public:
 /// then runs under the preload library and DAEDALUS_SOCKET names where to listen), or "cuse" (which needs /dev/cuse).
 class TestNode {
 public:
-    explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2);
+    explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2,
+                      const device::Limits& limits = {});
+    /// With the toy codec.
+    explicit TestNode(const device::Limits& limits) : TestNode(codec::makeFakeFactory(), 2, limits) {}
     ~TestNode();
     TestNode(const TestNode&) = delete;
     TestNode& operator=(const TestNode&) = delete;

@@ -45,8 +45,9 @@ BufferRequest request(uint32_t index, uint32_t planes = 2, uint32_t memory = V4L
 struct Fixture {
     EventLoop loop;
     TestOwner owner;
-    Queue capture{loop, owner, kCapture, 1U << 30};
-    Queue output{loop, owner, kOutput, 0};
+    std::shared_ptr<memory::Budget> budget = std::make_shared<memory::Budget>(1U << 30);
+    Queue capture{loop, owner, kCapture, 1U << 30, budget};
+    Queue output{loop, owner, kOutput, 0, budget};
 
     void deliver() {
         loop.post([this] { loop.stop(); });
@@ -253,4 +254,44 @@ TEST_CASE_METHOD(Fixture, "EXPBUF gives files of MMAP planes only") {
     CHECK(errnoOf(capture.exportPlane(1, 0)) == EINVAL);
     REQUIRE(capture.request(1, V4L2_MEMORY_USERPTR));
     CHECK(errnoOf(capture.exportPlane(0, 0)) == EINVAL);
+}
+
+TEST_CASE_METHOD(Fixture, "REQBUFS and CREATE_BUFS give what the session's memory allows, and ENOMEM if that is nothing") {
+    owner.sizes = {1, {400 << 10}};
+    const auto small = std::make_shared<memory::Budget>(1U << 20);
+    Queue frames(loop, owner, kCapture, 1U << 30, small);
+    Queue bits(loop, owner, kOutput, 0, small);
+    CHECK(frames.request(8, V4L2_MEMORY_MMAP).value() == 2);
+    CHECK(frames.bufferCount() == 2);
+    CHECK(errnoOf(bits.request(1, V4L2_MEMORY_MMAP)) == ENOMEM);
+    CHECK(errnoOf(frames.create(1, V4L2_MEMORY_MMAP, owner.sizes)) == ENOMEM);
+    CHECK(frames.bufferCount() == 2);
+    REQUIRE(frames.remove(0, 1));
+    const auto created = frames.create(5, V4L2_MEMORY_MMAP, owner.sizes);
+    REQUIRE(created);
+    CHECK(created->count == 1);
+    // The client's own memory is not counted.
+    CHECK(bits.request(5, V4L2_MEMORY_USERPTR).value() == 5);
+    REQUIRE(frames.request(0, V4L2_MEMORY_MMAP));
+    CHECK(small->used() == 0);
+    CHECK(bits.request(2, V4L2_MEMORY_MMAP).value() == 2);
+}
+
+TEST_CASE_METHOD(Fixture, "what is written off is the client's after STREAMOFF, and is not heard of any more") {
+    REQUIRE(capture.request(2, V4L2_MEMORY_MMAP));
+    REQUIRE(capture.enqueue(request(0), nullptr));
+    REQUIRE(capture.streamOn());
+    auto held = capture.take();
+    REQUIRE(held);
+    CHECK(errnoOf(capture.streamOff()) == EAGAIN);
+    capture.writeOff();
+    CHECK(capture.streamOff());
+    REQUIRE(capture.enqueue(request(0), nullptr));
+    REQUIRE(capture.streamOn());
+    const auto again = capture.take();
+    REQUIRE(again);
+    held->done({});
+    deliver();
+    CHECK_FALSE(capture.hasDone());
+    CHECK(capture.query(0)->flags & V4L2_BUF_FLAG_QUEUED);
 }

@@ -40,6 +40,9 @@ public:
 
     /// There is work: the step will be called at least once after this. Any thread.
     void wake();
+    /// A step that is under way is not expected to end soon: until it does, a further thread takes its thread's place in the
+    /// pool, unless as many as the pool has were replaced already. Any thread but the one of that step.
+    void replaceWorker();
 
     struct State;
 

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "daedalus/base/result.h"
+#include "daedalus/memory/budget.h"
 #include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/stream_facts.h"
 
@@ -108,6 +109,11 @@ enum class ThreadType : uint8_t { Auto, Frame, Slice };
 struct DecoderOptions {
     unsigned threads = 1;  ///< for this one stream; 1 = decode on the calling thread
     ThreadType threadType = ThreadType::Auto;
+    /// Largest picture in samples; a larger one is damage.
+    uint64_t maxPixels = uint64_t{v4l2::kMaxDimension} * v4l2::kMaxDimension;
+    /// Pictures that the decoder holds are taken from it, as far as it allocates them in a way that can be counted (libdav1d
+    /// does not); null: no limit.
+    std::shared_ptr<memory::Budget> memory{};
 };
 
 /// Makes decoders. Any thread.

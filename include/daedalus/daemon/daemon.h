@@ -8,6 +8,7 @@
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/result.h"
 #include "daedalus/codec/decoder.h"
+#include "daedalus/device/limits.h"
 #include "daedalus/ioctl/node.h"
 
 namespace daedalus::daemon {
@@ -16,6 +17,7 @@ struct DaemonOptions {
     /// Threads that decode, for one stream as for all; 0: as many as the machine has cores.
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
+    device::Limits limits;
 };
 
 /// Owns the loop, the workers, the codecs, the device and its node. Everything but stop() belongs to the thread that calls

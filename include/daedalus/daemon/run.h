@@ -19,6 +19,7 @@ struct RunOptions {
     std::vector<std::string> command;
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
+    device::Limits limits;
     /// Does not say which node is served.
     bool quiet = false;
 };

@@ -18,6 +18,7 @@ struct ServeOptions {
     std::string cuseNames;
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
+    device::Limits limits;
 };
 
 /// /run/daedalus/daedalus.sock for root, $XDG_RUNTIME_DIR/daedalus.sock for others; ENOENT where that variable is not set.

@@ -1,6 +1,8 @@
 // The device that all files of one node share.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -8,6 +10,7 @@
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/worker_pool.h"
 #include "daedalus/codec/decoder.h"
+#include "daedalus/device/limits.h"
 
 namespace daedalus::device {
 
@@ -17,7 +20,7 @@ struct DeviceOptions {
     /// Threads of one stream's decoder; 0: all cores while few sessions decode, 1 as soon as they are as many as the workers.
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
-    size_t maxSessions = 4096;
+    Limits limits;
 };
 
 /// State that is shared across the opens of a node: what it can decode, priorities, the number of sessions. Loop thread.
@@ -30,9 +33,9 @@ public:
     Device& operator=(const Device&) = delete;
 
     [[nodiscard]] EventLoop& loop();
-    /// Whether one more session may be opened: EMFILE at the limit, ENODEV if this build decodes nothing. `client` is for the
+    /// Whether `user` may open one more session: EMFILE at a limit, ENODEV if this build decodes nothing. `client` is for the
     /// log line.
-    [[nodiscard]] Result<> admits(const std::string& client) const;
+    [[nodiscard]] Result<> admits(const std::string& client, uid_t user) const;
 
     struct Shared;
     [[nodiscard]] Shared& shared() { return *shared_; }

@@ -15,9 +15,9 @@ namespace daedalus::device {
 /// A session. Loop thread. Its handlers are in handlers.h.
 class Session final : private m2m::StatefulContext::Listener {
 public:
-    /// `client` names the client in log lines. `changed` is called whenever something changes that a parked call or poll() may
-    /// wait for; it must not call handlers.
-    Session(Device& device, std::string client, std::function<void()> changed);
+    /// `client` names the client in log lines, `user` is who it runs as. `changed` is called whenever something changes that a
+    /// parked call or poll() may wait for; it must not call handlers.
+    Session(Device& device, std::string client, uid_t user, std::function<void()> changed);
     ~Session() override;
 
     [[nodiscard]] Device::Shared& device() { return device_.shared(); }
@@ -45,6 +45,7 @@ private:
 
     Device& device_;
     const std::string name_;
+    const uid_t user_;
     std::function<void()> changed_;
     v4l2_priority priority_ = V4L2_PRIORITY_INTERACTIVE;
     EventQueue events_;

@@ -1,6 +1,8 @@
 // What a transport sees of the device: a node that can be opened, and files that take calls.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -48,8 +50,9 @@ class Node {
 public:
     explicit Node(device::Device& device);
     ~Node();
-    /// A new session. `client` names the client in log lines ("pid 1234 ffmpeg"). ENOMEM, EMFILE at the limit of sessions.
-    [[nodiscard]] Result<std::unique_ptr<File>> open(std::string client);
+    /// A new session. `client` names the client in log lines ("pid 1234 ffmpeg"), `user` is who it runs as. ENOMEM, EMFILE at
+    /// a limit of sessions.
+    [[nodiscard]] Result<std::unique_ptr<File>> open(std::string client, uid_t user);
     /// Whether files take this ioctl at all. One that they do not take is ENOTTY before anything of its argument is read.
     [[nodiscard]] static bool takes(uint32_t cmd);
     /// For each ioctl whose argument leads to more memory: how. Transports that gather by themselves fetch this once.

@@ -1,6 +1,7 @@
 // The worker's side of one stream: takes OUTPUT and CAPTURE buffers, drives the codec, fills and returns the buffers.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <deque>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "daedalus/base/mailbox.h"
 #include "daedalus/base/worker_pool.h"
 #include "daedalus/codec/decoder.h"
+#include "daedalus/m2m/limits.h"
 #include "daedalus/queue/active_buffer.h"
 
 namespace daedalus::m2m {
@@ -36,6 +38,9 @@ struct Resources {
     std::weak_ptr<Graveyard> graveyard;  ///< the device owns it: what lies there ends with the device at the latest
     /// Decides the threads of a decoder that is about to be opened. Loop thread.
     std::function<codec::DecoderOptions()> decoderOptions;
+    SessionLimits limits;
+    /// The session's own, of limits.memory bytes.
+    std::shared_ptr<memory::Budget> memory;
 };
 
 /// The CAPTURE format that frames are delivered in, and the stream format that it was set up for.
@@ -105,6 +110,9 @@ public:
     /// CAPTURE STREAMOFF: returns the outputs, keeps undelivered frames.
     void returnOutputs() { send(ReturnOutputs{}); }
     [[nodiscard]] uint64_t flushes() const { return flushes_; }
+    /// True if the codec has been busy with one call for longer than the limit. From then on the strand leaves all buffers
+    /// alone and its worker is replaced; all that is left to do with it is retire().
+    [[nodiscard]] bool writeOffIfStuck();
 
 private:
     struct Input {
@@ -168,6 +176,9 @@ private:
     /// True if the stream counts as one without headers: each of its OUTPUT buffers gives an empty CAPTURE buffer.
     [[nodiscard]] bool headerless() const;
     [[nodiscard]] bool opened();
+    /// Runs a call of the codec under the eyes of writeOffIfStuck(); ECANCELED if it was written off meanwhile.
+    template <class Call>
+    [[nodiscard]] auto timed(const Call& call) -> decltype(call());
     void fill(const codec::Frame& frame, queue::ActiveBuffer buffer, bool last);
     [[nodiscard]] queue::Outcome emptyOutcome(bool error, bool last) const;
     [[nodiscard]] Result<> convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome);
@@ -205,6 +216,8 @@ private:
     uint64_t drainId_ = 0;
     uint64_t flushesSeen_ = 0;
     std::chrono::nanoseconds decodeTime_{0};
+    /// When the codec's call under way began (steady clock, ns); 0: there is none; kWrittenOff.
+    std::atomic<int64_t> busySince_ = 0;
     DrainPhase drain_ = DrainPhase::None;
     EmptyLast emptyLast_ = EmptyLast::None;
     size_t headerlessBytes_ = 0;  ///< consumed without finding headers

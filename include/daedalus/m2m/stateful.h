@@ -124,6 +124,8 @@ private:
     /// Stores the stream's format and makes CAPTURE follow; false if no raw format holds it.
     [[nodiscard]] bool adopt(const codec::StreamFormat& format);
     void failBoth();
+    /// Every now and then: a decoder that takes too long is given up.
+    void watchDecoder();
 
     Resources resources_;
     const std::string session_;
@@ -140,6 +142,7 @@ private:
     queue::Queue output_;
     queue::Queue capture_;
     std::unique_ptr<DecodeStrand> strand_;
+    EventLoop::Registration watch_;
 };
 
 }  // namespace daedalus::m2m

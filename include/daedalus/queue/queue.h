@@ -10,6 +10,7 @@
 
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/result.h"
+#include "daedalus/memory/budget.h"
 #include "daedalus/memory/memory.h"
 #include "daedalus/queue/active_buffer.h"
 #include "daedalus/queue/buffer_state.h"
@@ -86,8 +87,9 @@ inline constexpr uint32_t kAllMemoryTypes =
 /// A multi-planar queue of one session. Loop thread. Errors are videobuf2's.
 class Queue {
 public:
-    /// `type`: V4L2_BUF_TYPE_VIDEO_{OUTPUT,CAPTURE}_MPLANE. `offsetBase` is added to the mem_offsets of its MMAP planes.
-    Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase);
+    /// `type`: V4L2_BUF_TYPE_VIDEO_{OUTPUT,CAPTURE}_MPLANE. `offsetBase` is added to the mem_offsets of its MMAP planes, whose
+    /// memory is taken from `budget`.
+    Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase, std::shared_ptr<memory::Budget> budget);
     ~Queue();
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
@@ -103,9 +105,11 @@ public:
     /// V4L2_BUF_CAP_* of REQBUFS and CREATE_BUFS.
     [[nodiscard]] uint32_t capabilities() const;
 
-    /// REQBUFS: replaces all buffers by `count` new ones (0: none); returns how many there are.
+    /// REQBUFS: replaces all buffers by `count` new ones (0: none); returns how many there are, which may be fewer. ENOMEM if
+    /// there is no memory for one.
     [[nodiscard]] Result<uint32_t> request(uint32_t count, uint32_t memory);
-    /// CREATE_BUFS: adds `count` buffers with planes of at least `sizes`; returns the index of the first and how many.
+    /// CREATE_BUFS: adds `count` buffers with planes of at least `sizes`; returns the index of the first and how many, which
+    /// may be fewer. ENOMEM if there is no memory for one.
     struct Created {
         uint32_t index = 0;
         uint32_t count = 0;
@@ -139,6 +143,9 @@ public:
     [[nodiscard]] std::optional<ActiveBuffer> take();
     /// For the owner: an unrecoverable error: QBUF and DQBUF answer EIO and poll() POLLERR until STREAMOFF.
     void fail();
+    /// For the owner: gives up what its workers hold: these buffers count as damaged, and nothing that still comes back of them
+    /// is heard.
+    void writeOff();
     /// For the owner: DQBUF no longer answers EPIPE after LAST (DECODER_CMD START).
     void clearLast();
 
@@ -157,7 +164,9 @@ private:
 
     [[nodiscard]] Buffer* find(uint32_t index) const;
     void setState(Buffer& buffer, BufferState to);
-    [[nodiscard]] Result<> allocate(uint32_t first, uint32_t count, const PlaneSizes& sizes);
+    /// As many of `count` buffers as there is memory for; ENOMEM if that is none.
+    [[nodiscard]] Result<uint32_t> allocate(uint32_t first, uint32_t count, const PlaneSizes& sizes);
+    [[nodiscard]] Result<> allocatePlane(Buffer& buffer, uint32_t plane, uint32_t bytes);
     [[nodiscard]] Result<> checkMemoryType(uint32_t memory) const;
     [[nodiscard]] Result<Buffer*> checkRequest(const BufferRequest& request) const;
     [[nodiscard]] Result<> checkPayload(const Buffer& buffer, const BufferRequest& request) const;
@@ -171,6 +180,8 @@ private:
     Owner& owner_;
     const uint32_t type_;
     const uint32_t offsetBase_;
+    EventLoop& loop_;
+    const std::shared_ptr<memory::Budget> budget_;
     std::shared_ptr<ActiveBuffer::ReturnPath> returnPath_;
     std::array<std::unique_ptr<Buffer>, kMaxBuffers> buffers_;
     uint32_t memory_ = 0;

@@ -1,9 +1,11 @@
 #include "fake_decoder.h"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <deque>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -38,6 +40,18 @@ v4l2::Chroma chromaOf(std::string_view name) {
     if (name == "rgb") return v4l2::Chroma::Rgb;
     if (name == "other") return v4l2::Chroma::Other;
     return v4l2::Chroma::Yuv420;
+}
+
+enum class Gate : uint8_t { Open, Closed, GivenUp };
+std::atomic<Gate> gate = Gate::Open;
+
+void waitAtGate() {
+    constexpr std::chrono::seconds kLongest(10);
+    const auto deadline = std::chrono::steady_clock::now() + kLongest;
+    while (gate == Gate::Closed) {
+        if (std::chrono::steady_clock::now() > deadline) gate = Gate::GivenUp;
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
 }
 
 class FakeFrame final : public Frame {
@@ -107,6 +121,7 @@ public:
         while (!text.empty()) {
             std::string_view line = next(text, '\n');
             const std::string_view verb = next(line, ' ');
+            if (verb == "nomem") throw std::bad_alloc();
             if (verb == "fatal") return fail(static_cast<int>(std::max(1U, number(next(line, ' ')))));
             carryOut(verb, line, tag);
         }
@@ -214,6 +229,7 @@ private:
             if (word == "P") type = PictureType::P;
             if (word == "B") type = PictureType::B;
             if (word == "damaged") damaged = true;
+            if (word == "gate") waitAtGate();
             if (word == "sleep") {
                 constexpr uint32_t kLongest = 10'000;
                 std::this_thread::sleep_for(std::chrono::milliseconds(std::min(number(next(line, ' ')), kLongest)));
@@ -249,6 +265,10 @@ public:
 };
 
 }  // namespace
+
+void closeGate() { gate = Gate::Closed; }
+bool openGate() { return gate.exchange(Gate::Open) == Gate::Closed; }
+
 }  // namespace daedalus::codec::fake
 
 namespace daedalus::codec {

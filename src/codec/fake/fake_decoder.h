@@ -7,14 +7,16 @@
 //        [aspect N,D]
 //                       headers: from here on frames look like this; before the first frame headers() tells it. light and
 //                       display: HDR10 metadata that begins with N; colorspace and range: V4L2's numbers
-//   frame N [I|P|B] [damaged] [sleep MS]
+//   frame N [I|P|B] [damaged] [sleep MS] [gate]
 //                       one frame that stands at place N of the display order; its pixels are fakeSample(N, …)
 //   damage REASON       a unit that cannot be decoded: receive() gives Damaged
 //   fatal ERRNO         send() fails with this number
+//   nomem               send() throws std::bad_alloc
 //   eos                 a mark that says that the stream ends here
 //   nothing             takes the buffer, gives no frame
 //
-// At most `reorder` frames are held back; then the one with the lowest N comes out. A frame before any `size` is damage.
+// `gate` waits until openGate(), as a decoder that is stuck. At most `reorder` frames are held back; then the one with the
+// lowest N comes out. A frame before any `size` is damage.
 #pragma once
 
 #include <cstdint>
@@ -35,5 +37,10 @@ namespace daedalus::codec::fake {
 [[nodiscard]] inline std::span<const std::byte> fakeUnit(std::string_view text) {
     return std::as_bytes(std::span(text.data(), text.size()));
 }
+
+/// From now on `gate` waits, ten seconds at most. Any thread.
+void closeGate();
+/// Lets all go on that wait at the gate; false if one of them has stopped waiting by itself. Any thread.
+bool openGate();
 
 }  // namespace daedalus::codec::fake

@@ -16,6 +16,7 @@ extern "C" {
 #include "../bitstream/access_units.h"
 #include "../bitstream/colorimetry.h"
 #include "frame.h"
+#include "picture_memory.h"
 
 namespace daedalus::codec::ffmpeg {
 namespace {
@@ -214,7 +215,8 @@ private:
         if (!context) return fail(ENOMEM);
         context->flags |= AV_CODEC_FLAG_UNALIGNED;
         context->apply_cropping = 0;
-        context->max_pixels = int64_t{v4l2::kMaxDimension} * v4l2::kMaxDimension;
+        context->max_pixels = static_cast<int64_t>(options_.maxPixels);
+        if (options_.memory) countPictures(*context, options_.memory);
         context->thread_count = static_cast<int>(std::clamp(options_.threads, 1U, kMostThreads));
         context->thread_type = threadType();
         if (codec_ == v4l2::Codec::Av1 && options_.threadType != ThreadType::Frame) context->flags |= AV_CODEC_FLAG_LOW_DELAY;

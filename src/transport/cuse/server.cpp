@@ -145,7 +145,7 @@ void Server::open(fuse_req_t request, fuse_file_info& info) {
         return;
     }
     std::string client = describeClient(tid);
-    auto file = node_.open(client);
+    auto file = node_.open(client, ::fuse_req_ctx(request)->uid);
     if (!file) {
         ::fuse_reply_err(request, file.error().value);
         return;

@@ -173,7 +173,7 @@ Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop, ioctl::Node& nod
     const auto opened = std::make_shared<std::promise<Result<std::unique_ptr<InprocFile>>>>();
     auto future = opened->get_future();
     loop.post([&loop, &node, flags, opened] {
-        auto file = node.open("in-process");
+        auto file = node.open("in-process", ::getuid());
         if (!file) return opened->set_value(fail(file.error()));
         opened->set_value(std::make_unique<LoopFile>(loop, *std::move(file), (flags & O_NONBLOCK) != 0));
     });

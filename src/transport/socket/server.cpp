@@ -114,7 +114,7 @@ void Server::accept() {
 }
 
 Result<Session::Made> Server::openSession(uid_t owner, std::string client) {
-    auto file = backend_.open(std::move(client));
+    auto file = backend_.open(std::move(client), owner);
     if (!file) return fail(file.error());
     const uint64_t id = randomId();
     auto made = Session::make(loop_, daemon_, id, owner, std::move(*file));
@@ -173,7 +173,7 @@ void Server::forget(const std::shared_ptr<Connection>& connection) {
 Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
                                                    const SocketOptions& options) {
     socket::Backend backend{
-        .open = [&node](std::string client) { return node.open(std::move(client)); },
+        .open = [&node](std::string client, uid_t user) { return node.open(std::move(client), user); },
         .follows = ioctl::Node::follows(),
     };
     auto server = socket::Server::listen(loop, std::move(backend), path, options);

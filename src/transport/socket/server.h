@@ -23,7 +23,7 @@ class Connection;
 
 /// The node, as far as this transport needs it; tests put their own here.
 struct Backend {
-    std::function<Result<std::unique_ptr<ioctl::File>>(std::string client)> open;
+    std::function<Result<std::unique_ptr<ioctl::File>>(std::string client, uid_t user)> open;
     std::vector<std::pair<uint32_t, proto::Follow>> follows;
 };
 

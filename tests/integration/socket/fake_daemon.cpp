@@ -321,7 +321,7 @@ private:
 int serve(const char* socket, const char* node) {
     World world;
     transport::socket::Backend backend;
-    backend.open = [&](const std::string&) -> Result<std::unique_ptr<ioctl::File>> {
+    backend.open = [&](const std::string&, uid_t) -> Result<std::unique_ptr<ioctl::File>> {
         return std::make_unique<FakeFile>(world);
     };
     backend.follows = {{VIDIOC_QBUF, proto::Follow::Planes},

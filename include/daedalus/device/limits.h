@@ -1,0 +1,18 @@
+// What a node grants its clients.
+#pragma once
+
+#include <cstddef>
+
+#include "daedalus/m2m/limits.h"
+
+namespace daedalus::device {
+
+/// Limits of a node, and of each of its sessions.
+struct Limits {
+    m2m::SessionLimits session;
+    /// Open sessions of the node, and of one user (uid) of it; a further open() gets EMFILE.
+    size_t sessions = 4096;
+    size_t sessionsPerUser = 1024;
+};
+
+}  // namespace daedalus::device
