@@ -1,112 +1,13 @@
-// Formats, buffers, controls, events and priorities as a client meets them, over whichever transport the environment names.
+// S18, S19: buffers as a client meets them, over whichever transport the environment names.
 #include <unistd.h>
 #include <catch2/catch.hpp>
 #include <cstdlib>
 #include <thread>
 
-#include "v4l2_client.h"
+#include "decoding.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
-
-TEST_CASE("unknown ioctls are ENOTTY and leave the buffer alone") {
-    TestNode node;
-    V4l2Client client(node);
-    std::vector<unsigned char> buffer(0x3fff, 0x5a);
-    for (const unsigned nr : {3U, 103U, 200U}) {
-        for (const unsigned size : {0U, 1U, 64U, 0x3fffU}) {
-            CHECK(client.ioctl(_IOC(_IOC_READ | _IOC_WRITE, 'V', nr, size), buffer.data()) == ENOTTY);
-        }
-    }
-    CHECK(client.ioctl(_IOC(_IOC_READ, 'V', 0, 8), buffer.data()) == ENOTTY);
-    CHECK(client.ioctl(VIDIOC_G_PARM, buffer.data()) == ENOTTY);
-    CHECK(client.ioctl(VIDIOC_ENUM_FRAMEINTERVALS, buffer.data()) == ENOTTY);
-    CHECK(std::all_of(buffer.begin(), buffer.end(), [](auto byte) { return byte == 0x5a; }));
-}
-
-TEST_CASE("bad pointers are EFAULT") {
-    TestNode node;
-    V4l2Client client(node);
-    CHECK(client.ioctl(VIDIOC_QUERYCAP, nullptr) == EFAULT);
-    CHECK(client.ioctl(VIDIOC_G_FMT, reinterpret_cast<void*>(0x10)) == EFAULT);
-    v4l2_ext_controls controls{};
-    controls.count = 1;
-    controls.controls = reinterpret_cast<v4l2_ext_control*>(0x10);
-    CHECK(client.ioctl(VIDIOC_G_EXT_CTRLS, &controls) == EFAULT);
-    v4l2_buffer buffer{};
-    buffer.type = kOutput;
-    buffer.memory = V4L2_MEMORY_MMAP;
-    buffer.length = 1;
-    buffer.m.planes = reinterpret_cast<v4l2_plane*>(0x10);
-    REQUIRE(client.request(kOutput, 1) == 0);
-    CHECK(client.ioctl(VIDIOC_QUERYBUF, &buffer) == EFAULT);
-    buffer.length = VIDEO_MAX_PLANES + 1;
-    CHECK(client.ioctl(VIDIOC_QUERYBUF, &buffer) == EINVAL);
-    buffer.length = 1;
-    buffer.m.planes = nullptr;
-    CHECK(client.ioctl(VIDIOC_QUERYBUF, &buffer) == EFAULT);
-    buffer.length = 0;
-    CHECK(client.ioctl(VIDIOC_QUERYBUF, &buffer) == EINVAL);
-}
-
-TEST_CASE("S1: ENUM_FMT(OUTPUT) lists every coded format but those that S_FMT alone takes, always") {
-    TestNode node;
-    V4l2Client client(node);
-    std::vector<uint32_t> fourccs;
-    v4l2_fmtdesc desc{};
-    desc.type = kOutput;
-    for (; client.ioctl(VIDIOC_ENUM_FMT, &desc) == 0; ++desc.index) {
-        CHECK(desc.flags & V4L2_FMT_FLAG_COMPRESSED);
-        CHECK(desc.flags & V4L2_FMT_FLAG_DYN_RESOLUTION);
-        fourccs.push_back(desc.pixelformat);
-    }
-    const std::vector<uint32_t> expected = {V4L2_PIX_FMT_H264,        V4L2_PIX_FMT_HEVC,       V4L2_PIX_FMT_VP8,
-                                            V4L2_PIX_FMT_VP9,         V4L2_PIX_FMT_AV1,        V4L2_PIX_FMT_MPEG2,
-                                            V4L2_PIX_FMT_MPEG4,       V4L2_PIX_FMT_XVID,       V4L2_PIX_FMT_H263,
-                                            V4L2_PIX_FMT_VC1_ANNEX_G, V4L2_PIX_FMT_VC1_ANNEX_L};
-    CHECK(fourccs == expected);
-    for (const uint32_t fourcc : {V4L2_PIX_FMT_MPEG1, V4L2_PIX_FMT_SPK, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_JPEG}) {
-        v4l2_format format{};
-        format.type = kOutput;
-        format.fmt.pix_mp.pixelformat = fourcc;
-        format.fmt.pix_mp.num_planes = 1;
-        CHECK(client.ioctl(VIDIOC_S_FMT, &format) == 0);
-        CHECK(format.fmt.pix_mp.pixelformat == fourcc);
-    }
-    desc.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-    desc.index = 0;
-    CHECK(client.ioctl(VIDIOC_ENUM_FMT, &desc) == EINVAL);
-}
-
-TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make it EBUSY") {
-    TestNode node;
-    V4l2Client client(node);
-    v4l2_format format{};
-    format.type = kOutput;
-    auto& pix = format.fmt.pix_mp;
-    pix.pixelformat = V4L2_PIX_FMT_VP9;
-    pix.width = 351;
-    pix.height = 287;
-    pix.colorspace = V4L2_COLORSPACE_BT2020;
-    pix.xfer_func = V4L2_XFER_FUNC_SMPTE2084;
-    pix.ycbcr_enc = V4L2_YCBCR_ENC_BT2020;
-    pix.quantization = V4L2_QUANTIZATION_FULL_RANGE;
-    REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
-    CHECK(pix.width == 351);
-    const auto capture = client.format(kCapture).fmt.pix_mp;
-    CHECK(capture.width == 352);
-    CHECK(capture.height == 288);
-    CHECK(capture.colorspace == V4L2_COLORSPACE_BT2020);
-    CHECK(capture.xfer_func == V4L2_XFER_FUNC_SMPTE2084);
-    CHECK(capture.ycbcr_enc == V4L2_YCBCR_ENC_BT2020);
-    CHECK(capture.quantization == V4L2_QUANTIZATION_FULL_RANGE);
-
-    REQUIRE(client.request(kCapture, 1) == 0);
-    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 64) == EBUSY);
-    CHECK(client.setFormat(kCapture, V4L2_PIX_FMT_NV12M, 64, 64) == EBUSY);
-    REQUIRE(client.request(kCapture, 0) == 0);
-    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 64) == 0);
-}
 
 TEST_CASE("S18: a 4K frame in each of 64 buffers, and a 16 MiB bitstream buffer") {
     TestNode node;
@@ -143,50 +44,6 @@ TEST_CASE("a wrong mmap offset and another open's buffers are out of reach") {
     CHECK(other.file().mmap(4096, PROT_READ, offset) == MAP_FAILED);
 }
 
-TEST_CASE("S22: a hundred opens have their own formats and queues, and share priorities") {
-    TestNode node;
-    std::vector<std::unique_ptr<V4l2Client>> clients;
-    for (int i = 0; i < 114; ++i) clients.push_back(std::make_unique<V4l2Client>(node));
-    REQUIRE(clients[0]->setFormat(kOutput, V4L2_PIX_FMT_VP8, 100, 100) == 0);
-    CHECK(clients[1]->format(kOutput).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_H264);
-
-    uint32_t priority = V4L2_PRIORITY_RECORD;
-    REQUIRE(clients[0]->ioctl(VIDIOC_S_PRIORITY, &priority) == 0);
-    CHECK(clients[1]->setFormat(kOutput, V4L2_PIX_FMT_VP8, 100, 100) == EBUSY);
-    REQUIRE(clients[1]->ioctl(VIDIOC_G_PRIORITY, &priority) == 0);
-    CHECK(priority == V4L2_PRIORITY_RECORD);
-    clients.erase(clients.begin());
-    // The close may be noticed a little later.
-    for (int i = 0; i < 1000 && priority != V4L2_PRIORITY_INTERACTIVE; ++i) {
-        REQUIRE(clients[0]->ioctl(VIDIOC_G_PRIORITY, &priority) == 0);
-        ::usleep(1000);
-    }
-    CHECK(clients[0]->setFormat(kOutput, V4L2_PIX_FMT_VP8, 100, 100) == 0);
-}
-
-TEST_CASE("events: initial values, order, pending, unsubscribing and an empty queue") {
-    TestNode node;
-    V4l2Client client(node);
-    v4l2_event event{};
-    CHECK(client.ioctl(VIDIOC_DQEVENT, &event) == ENOENT);
-    CHECK(client.subscribe(V4L2_EVENT_VSYNC) == EINVAL);
-    CHECK(client.subscribe(V4L2_EVENT_CTRL, V4L2_CID_BRIGHTNESS) == EINVAL);
-    REQUIRE(client.subscribe(V4L2_EVENT_CTRL, V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, V4L2_EVENT_SUB_FL_SEND_INITIAL) == 0);
-    REQUIRE(client.subscribe(V4L2_EVENT_CTRL, V4L2_CID_MPEG_VIDEO_H264_PROFILE, V4L2_EVENT_SUB_FL_SEND_INITIAL) == 0);
-    CHECK(client.file().poll(POLLPRI, 0) & POLLPRI);
-    REQUIRE(client.ioctl(VIDIOC_DQEVENT, &event) == 0);
-    CHECK(event.id == V4L2_CID_MIN_BUFFERS_FOR_CAPTURE);
-    CHECK(event.pending == 1);
-    const auto sequence = event.sequence;
-    REQUIRE(client.ioctl(VIDIOC_DQEVENT, &event) == 0);
-    CHECK(event.sequence == sequence + 1);
-    REQUIRE(client.subscribe(V4L2_EVENT_EOS) == 0);
-    v4l2_event_subscription all{};
-    all.type = V4L2_EVENT_ALL;
-    CHECK(client.ioctl(VIDIOC_UNSUBSCRIBE_EVENT, &all) == 0);
-    CHECK(client.ioctl(VIDIOC_DQEVENT, &event) == ENOENT);
-}
-
 TEST_CASE("a blocking DQBUF is woken by a buffer, and by STREAMOFF in another thread") {
     TestNode node;
     V4l2Client client(node, 0);
@@ -205,4 +62,119 @@ TEST_CASE("a blocking DQBUF is woken by a buffer, and by STREAMOFF in another th
     CHECK(client.streamOff(kOutput) == 0);
     waiting.join();
     CHECK(taken.error == EINVAL);
+}
+
+TEST_CASE("S18: buffers are added, removed and asked for one by one, up to the node's most") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    REQUIRE(client.request(kCapture, 3) == 0);
+    v4l2::CreateBuffers create{};
+    create.memory = V4L2_MEMORY_MMAP;
+    create.format = client.format(kCapture);
+    CHECK(client.ioctl(VIDIOC_CREATE_BUFS, &create) == 0);
+    CHECK(create.index == 3);
+    CHECK(create.max_num_buffers == 64);
+    for (const int capability :
+         {V4L2_BUF_CAP_SUPPORTS_MMAP, V4L2_BUF_CAP_SUPPORTS_USERPTR, V4L2_BUF_CAP_SUPPORTS_DMABUF,
+          V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS, V4L2_BUF_CAP_SUPPORTS_MAX_NUM_BUFFERS, V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS})
+        CHECK((create.capabilities & static_cast<uint32_t>(capability)) != 0);
+    create.count = 100;
+    CHECK(client.ioctl(VIDIOC_CREATE_BUFS, &create) == 0);
+    CHECK(create.index == 3);
+    CHECK(create.count == 61);
+    create.count = 1;
+    CHECK(client.ioctl(VIDIOC_CREATE_BUFS, &create) == ENOBUFS);
+
+    v4l2::RemoveBuffers remove{};
+    remove.type = kCapture;
+    remove.index = 1;
+    remove.count = 2;
+    CHECK(client.ioctl(VIDIOC_REMOVE_BUFS, &remove) == 0);
+    CHECK(client.query(kCapture, 0).error == 0);
+    CHECK(client.query(kCapture, 1).error == EINVAL);
+    CHECK(client.ioctl(VIDIOC_REMOVE_BUFS, &remove) == EINVAL);
+    CHECK(client.queue(1) == EINVAL);
+    // A queued buffer stays.
+    REQUIRE(client.queue(0) == 0);
+    remove = {};
+    remove.type = kCapture;
+    remove.count = 1;
+    CHECK(client.ioctl(VIDIOC_REMOVE_BUFS, &remove) == EBUSY);
+    create.count = 2;
+    CHECK(client.ioctl(VIDIOC_CREATE_BUFS, &create) == 0);
+    CHECK(create.index == 1);
+    CHECK(client.query(kCapture, 1).error == 0);
+    create.count = 1;
+    create.format.fmt.pix_mp.plane_fmt[0].sizeimage /= 2;
+    CHECK(client.ioctl(VIDIOC_CREATE_BUFS, &create) == EINVAL);
+}
+
+TEST_CASE("S18: memory that is mapped outlives REQBUFS(0), and new buffers are others") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    REQUIRE(client.request(kCapture, 1) == 0);
+    const auto info = client.query(kCapture, 0);
+    auto* orphan = static_cast<unsigned char*>(
+        client.file().mmap(info.planes[0].length, PROT_READ | PROT_WRITE, info.planes[0].m.mem_offset));
+    REQUIRE(orphan != MAP_FAILED);
+    std::memset(orphan, 0x5a, info.planes[0].length);
+    CHECK(client.query(kCapture, 0).buffer.flags & V4L2_BUF_FLAG_MAPPED);
+    REQUIRE(client.request(kCapture, 0) == 0);
+    CHECK(client.query(kCapture, 0).error == EINVAL);
+    REQUIRE(client.request(kCapture, 1) == 0);
+    CHECK(client.pixels(0)[0] != 0x5a);
+    CHECK(orphan[info.planes[0].length - 1] == 0x5a);
+    ::munmap(orphan, info.planes[0].length);
+}
+
+TEST_CASE_METHOD(Decoding, "S18: a prepared buffer is queued as it was prepared, and REQBUFS is EBUSY while streaming") {
+    v4l2_plane plane{};
+    v4l2_buffer buffer{};
+    buffer.type = kOutput;
+    buffer.memory = V4L2_MEMORY_MMAP;
+    buffer.length = 1;
+    buffer.m.planes = &plane;
+    plane.bytesused = 8;
+    REQUIRE(client.ioctl(VIDIOC_PREPARE_BUF, &buffer) == 0);
+    CHECK(buffer.flags & V4L2_BUF_FLAG_PREPARED);
+    CHECK(client.ioctl(VIDIOC_PREPARE_BUF, &buffer) == EINVAL);
+    REQUIRE(client.feed(0, "frame 4\n") == 0);
+    expectFrame(4);
+    CHECK(client.request(kCapture, 2) == EBUSY);
+}
+
+TEST_CASE_METHOD(Decoding, "S19: the payload is what data_offset and bytesused say") {
+    const std::string text = "damage here\nframe 6\n";
+    const uint32_t skip = 12;
+    v4l2_plane plane{};
+    const auto queue = [&](uint32_t used, uint32_t offset) {
+        v4l2_buffer buffer{};
+        buffer.type = kOutput;
+        buffer.memory = V4L2_MEMORY_MMAP;
+        buffer.length = 1;
+        buffer.m.planes = &plane;
+        plane = {};
+        plane.bytesused = used;
+        plane.data_offset = offset;
+        return client.ioctl(VIDIOC_QBUF, &buffer);
+    };
+    // Fills the buffer's memory, and takes it back.
+    feed(text + "nothing\n");
+    REQUIRE(client.await(kCapture).buffer.flags & V4L2_BUF_FLAG_ERROR);
+    expectFrame(6);
+    const auto length = client.query(kOutput, 0).planes[0].length;
+    CHECK(queue(length + 1, 0) == EINVAL);
+    CHECK(queue(8, 8) == EINVAL);
+    REQUIRE(queue(static_cast<uint32_t>(text.size()), skip) == 0);
+    const auto frame = expectFrame(6);
+    CHECK_FALSE(frame.buffer.flags & V4L2_BUF_FLAG_ERROR);
+    const auto output = client.await(kOutput);
+    CHECK(output.planes[0].data_offset == skip);
+    CHECK(output.planes[0].bytesused == text.size());
+    // 0: the whole buffer.
+    REQUIRE(queue(0, 0) == 0);
+    const auto whole = client.await(kOutput);
+    CHECK(whole.planes[0].bytesused == length);
 }

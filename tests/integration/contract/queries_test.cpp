@@ -1,0 +1,260 @@
+// S1 to S5, S10, S11, S19: what a client can ask of formats, rectangles and planes.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "decoding.h"
+
+using namespace daedalus;
+using namespace daedalus::test;
+
+TEST_CASE("S1: ENUM_FMT(OUTPUT) lists every coded format but those that S_FMT alone takes, always") {
+    TestNode node;
+    V4l2Client client(node);
+    std::vector<uint32_t> fourccs;
+    v4l2_fmtdesc desc{};
+    desc.type = kOutput;
+    for (; client.ioctl(VIDIOC_ENUM_FMT, &desc) == 0; ++desc.index) {
+        CHECK(desc.flags & V4L2_FMT_FLAG_COMPRESSED);
+        CHECK(desc.flags & V4L2_FMT_FLAG_DYN_RESOLUTION);
+        fourccs.push_back(desc.pixelformat);
+    }
+    const std::vector<uint32_t> expected = {V4L2_PIX_FMT_H264,        V4L2_PIX_FMT_HEVC,       V4L2_PIX_FMT_VP8,
+                                            V4L2_PIX_FMT_VP9,         V4L2_PIX_FMT_AV1,        V4L2_PIX_FMT_MPEG2,
+                                            V4L2_PIX_FMT_MPEG4,       V4L2_PIX_FMT_XVID,       V4L2_PIX_FMT_H263,
+                                            V4L2_PIX_FMT_VC1_ANNEX_G, V4L2_PIX_FMT_VC1_ANNEX_L};
+    CHECK(fourccs == expected);
+    for (const uint32_t fourcc : {V4L2_PIX_FMT_MPEG1, V4L2_PIX_FMT_SPK, V4L2_PIX_FMT_MJPEG, V4L2_PIX_FMT_JPEG}) {
+        v4l2_format format{};
+        format.type = kOutput;
+        format.fmt.pix_mp.pixelformat = fourcc;
+        format.fmt.pix_mp.num_planes = 1;
+        CHECK(client.ioctl(VIDIOC_S_FMT, &format) == 0);
+        CHECK(format.fmt.pix_mp.pixelformat == fourcc);
+    }
+    desc.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+    desc.index = 0;
+    CHECK(client.ioctl(VIDIOC_ENUM_FMT, &desc) == EINVAL);
+}
+
+TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make it EBUSY") {
+    TestNode node;
+    V4l2Client client(node);
+    v4l2_format format{};
+    format.type = kOutput;
+    auto& pix = format.fmt.pix_mp;
+    pix.pixelformat = V4L2_PIX_FMT_VP9;
+    pix.width = 351;
+    pix.height = 287;
+    pix.colorspace = V4L2_COLORSPACE_BT2020;
+    pix.xfer_func = V4L2_XFER_FUNC_SMPTE2084;
+    pix.ycbcr_enc = V4L2_YCBCR_ENC_BT2020;
+    pix.quantization = V4L2_QUANTIZATION_FULL_RANGE;
+    REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
+    CHECK(pix.width == 351);
+    const auto capture = client.format(kCapture).fmt.pix_mp;
+    CHECK(capture.width == 352);
+    CHECK(capture.height == 288);
+    CHECK(capture.colorspace == V4L2_COLORSPACE_BT2020);
+    CHECK(capture.xfer_func == V4L2_XFER_FUNC_SMPTE2084);
+    CHECK(capture.ycbcr_enc == V4L2_YCBCR_ENC_BT2020);
+    CHECK(capture.quantization == V4L2_QUANTIZATION_FULL_RANGE);
+
+    REQUIRE(client.request(kCapture, 1) == 0);
+    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 64) == EBUSY);
+    CHECK(client.setFormat(kCapture, V4L2_PIX_FMT_NV12M, 64, 64) == EBUSY);
+    REQUIRE(client.request(kCapture, 0) == 0);
+    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 64) == 0);
+}
+
+TEST_CASE("S1: the flags of coded formats say which streams may be cut anywhere") {
+    TestNode node;
+    V4l2Client client(node);
+    // What is behind start codes may; of the others a buffer is a frame.
+    const std::map<uint32_t, bool> continuous = {
+        {V4L2_PIX_FMT_H264, true},        {V4L2_PIX_FMT_HEVC, true},        {V4L2_PIX_FMT_VP8, false},
+        {V4L2_PIX_FMT_VP9, false},        {V4L2_PIX_FMT_AV1, false},        {V4L2_PIX_FMT_MPEG2, true},
+        {V4L2_PIX_FMT_MPEG4, true},       {V4L2_PIX_FMT_XVID, true},        {V4L2_PIX_FMT_H263, false},
+        {V4L2_PIX_FMT_VC1_ANNEX_G, true}, {V4L2_PIX_FMT_VC1_ANNEX_L, false}};
+    v4l2_fmtdesc desc{};
+    desc.type = kOutput;
+    for (; client.ioctl(VIDIOC_ENUM_FMT, &desc) == 0; ++desc.index) {
+        CAPTURE(desc.index);
+        REQUIRE(continuous.contains(desc.pixelformat));
+        CHECK(((desc.flags & V4L2_FMT_FLAG_CONTINUOUS_BYTESTREAM) != 0) == continuous.at(desc.pixelformat));
+        CHECK_FALSE(desc.flags & V4L2_FMT_FLAG_EMULATED);
+    }
+    CHECK(desc.index == continuous.size());
+}
+
+TEST_CASE("S3: frame sizes are listed for coded and raw formats, frame intervals for none") {
+    TestNode node;
+    V4l2Client client(node);
+    const auto sizes = [&](uint32_t fourcc, uint32_t index = 0) {
+        v4l2_frmsizeenum sizes{};
+        sizes.index = index;
+        sizes.pixel_format = fourcc;
+        const int error = client.ioctl(VIDIOC_ENUM_FRAMESIZES, &sizes);
+        return error ? std::to_string(error)
+                     : std::to_string(sizes.type) + ' ' + std::to_string(sizes.stepwise.min_width) + '-' +
+                           std::to_string(sizes.stepwise.max_width) + '/' + std::to_string(sizes.stepwise.step_width) + ' ' +
+                           std::to_string(sizes.stepwise.min_height) + '-' + std::to_string(sizes.stepwise.max_height) + '/' +
+                           std::to_string(sizes.stepwise.step_height);
+    };
+    CHECK(sizes(V4L2_PIX_FMT_H264) == std::to_string(V4L2_FRMSIZE_TYPE_CONTINUOUS) + " 2-8192/1 2-8192/1");
+    CHECK(sizes(V4L2_PIX_FMT_NV12) == std::to_string(V4L2_FRMSIZE_TYPE_STEPWISE) + " 2-8192/2 2-8192/2");
+    CHECK(sizes(V4L2_PIX_FMT_H264, 1) == std::to_string(EINVAL));
+    CHECK(sizes(V4L2_PIX_FMT_RGB24) == std::to_string(EINVAL));
+    v4l2_frmivalenum intervals{};
+    intervals.pixel_format = V4L2_PIX_FMT_H264;
+    intervals.width = 64;
+    intervals.height = 48;
+    CHECK(client.ioctl(VIDIOC_ENUM_FRAMEINTERVALS, &intervals) == ENOTTY);
+}
+
+TEST_CASE("S4: S_FMT(CAPTURE) takes what fits, adjusts the rest, and resets the compose rectangle") {
+    Subscribed subscribed;
+    auto& client = subscribed.client;
+    REQUIRE(client.request(kOutput, 1) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    REQUIRE(client.feed(0, "size 64x48 crop 2,4,6,8\n") == 0);
+    subscribed.sourceChange();
+    // The size is the stream's, the format one of those that fit it.
+    REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_YUV420M, 320, 240) == 0);
+    auto pix = client.format(kCapture).fmt.pix_mp;
+    CHECK(pix.pixelformat == V4L2_PIX_FMT_YUV420M);
+    CHECK(pix.num_planes == 3);
+    CHECK(pix.width == 64);
+    CHECK(pix.height == 48);
+    REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_NV24, 64, 48) == 0);
+    pix = client.format(kCapture).fmt.pix_mp;
+    CHECK(pix.pixelformat == V4L2_PIX_FMT_NV12);
+    v4l2_selection selection{};
+    selection.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+    selection.target = V4L2_SEL_TGT_COMPOSE;
+    REQUIRE(client.ioctl(VIDIOC_G_SELECTION, &selection) == 0);
+    CHECK(selection.r.left == 2);
+    CHECK(selection.r.width == 56);
+    // TRY_FMT says the same and changes nothing.
+    v4l2_format tried{};
+    tried.type = kCapture;
+    tried.fmt.pix_mp = {.width = 8, .height = 8, .pixelformat = V4L2_PIX_FMT_YUV420};
+    REQUIRE(client.ioctl(VIDIOC_TRY_FMT, &tried) == 0);
+    CHECK(tried.fmt.pix_mp.width == 64);
+    CHECK(client.format(kCapture).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_NV12);
+}
+
+TEST_CASE("S5: what the stream says of its colours counts on CAPTURE, what the client says on OUTPUT") {
+    Subscribed subscribed;
+    auto& client = subscribed.client;
+    v4l2_format format = client.format(kOutput);
+    format.fmt.pix_mp.colorspace = V4L2_COLORSPACE_SMPTE170M;
+    REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
+    CHECK(client.format(kCapture).fmt.pix_mp.colorspace == V4L2_COLORSPACE_SMPTE170M);
+    REQUIRE(client.request(kOutput, 1) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    const bool told = GENERATE(false, true);
+    REQUIRE(client.feed(0, "size 64x48" + (told ? " colorspace " + std::to_string(V4L2_COLORSPACE_BT2020) : std::string()) +
+                               "\n") == 0);
+    subscribed.sourceChange();
+    const uint32_t expected = told ? V4L2_COLORSPACE_BT2020 : V4L2_COLORSPACE_SMPTE170M;
+    CHECK(client.format(kCapture).fmt.pix_mp.colorspace == expected);
+    CHECK(client.format(kOutput).fmt.pix_mp.colorspace == V4L2_COLORSPACE_SMPTE170M);
+}
+
+TEST_CASE("S10: the minimum of CAPTURE buffers is volatile, right for the stream, and told by an event where it changes") {
+    Decoding d("size 64x48 min 3\n");
+    auto& client = d.client;
+    v4l2_queryctrl query{};
+    query.id = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE;
+    REQUIRE(client.ioctl(VIDIOC_QUERYCTRL, &query) == 0);
+    CHECK(query.flags & V4L2_CTRL_FLAG_VOLATILE);
+    CHECK(query.flags & V4L2_CTRL_FLAG_READ_ONLY);
+    int32_t buffers = 0;
+    CHECK(client.getControl(V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, buffers) == 0);
+    CHECK(buffers == 3);
+    REQUIRE(client.subscribe(V4L2_EVENT_CTRL, V4L2_CID_MIN_BUFFERS_FOR_CAPTURE) == 0);
+    d.feed("size 64x48 min 7\nframe 0\n");
+    // The control first: who sees the source change has it.
+    const auto changed = client.event();
+    REQUIRE(changed);
+    CHECK(changed->type == V4L2_EVENT_CTRL);
+    CHECK(changed->id == V4L2_CID_MIN_BUFFERS_FOR_CAPTURE);
+    CHECK(changed->u.ctrl.changes & V4L2_EVENT_CTRL_CH_VALUE);
+    CHECK(changed->u.ctrl.value == 7);
+    d.sourceChange();
+    CHECK(client.getControl(V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, buffers) == 0);
+    CHECK(buffers == 7);
+    d.expectEmptyLast();
+    d.replaceCapture(8);
+    d.expectFrame(0);
+    // Another size, the same minimum.
+    d.feed("size 96x80 min 7\nframe 1\n");
+    d.sourceChange();
+}
+
+TEST_CASE("S11: every selection target tells the coded or the visible rectangle, and COMPOSE is adjusted to what there is") {
+    Decoding d("size 64x48 crop 2,4,6,8\n");
+    const auto rect = [&](uint32_t target) {
+        v4l2_selection selection{};
+        selection.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+        selection.target = target;
+        if (const int error = d.client.ioctl(VIDIOC_G_SELECTION, &selection)) return std::to_string(error);
+        return std::to_string(selection.r.left) + ',' + std::to_string(selection.r.top) + ' ' +
+               std::to_string(selection.r.width) + 'x' + std::to_string(selection.r.height);
+    };
+    for (const uint32_t target : {V4L2_SEL_TGT_CROP_BOUNDS, V4L2_SEL_TGT_COMPOSE_BOUNDS, V4L2_SEL_TGT_COMPOSE_PADDED})
+        CHECK(rect(target) == "0,0 64x48");
+    for (const uint32_t target :
+         {V4L2_SEL_TGT_CROP_DEFAULT, V4L2_SEL_TGT_CROP, V4L2_SEL_TGT_COMPOSE_DEFAULT, V4L2_SEL_TGT_COMPOSE})
+        CHECK(rect(target) == "2,4 56x36");
+    CHECK(rect(V4L2_SEL_TGT_NATIVE_SIZE) == std::to_string(EINVAL));
+    v4l2_selection set{};
+    set.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+    set.target = V4L2_SEL_TGT_COMPOSE;
+    set.r = {0, 0, 32, 24};
+    REQUIRE(d.client.ioctl(VIDIOC_S_SELECTION, &set) == 0);
+    CHECK(set.r.left == 2);
+    CHECK(set.r.width == 56);
+    set.r = {0, 0, 32, 24};
+    set.flags = V4L2_SEL_FLAG_LE;
+    CHECK(d.client.ioctl(VIDIOC_S_SELECTION, &set) == ERANGE);
+    set.flags = 0;
+    set.target = V4L2_SEL_TGT_CROP_BOUNDS;
+    CHECK(d.client.ioctl(VIDIOC_S_SELECTION, &set) == EINVAL);
+    set.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
+    set.target = V4L2_SEL_TGT_COMPOSE;
+    CHECK(d.client.ioctl(VIDIOC_G_SELECTION, &set) == EINVAL);
+}
+
+TEST_CASE("S19: one plane and several hold the same samples") {
+    const uint32_t fourcc = GENERATE(V4L2_PIX_FMT_NV12, V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_YUV420, V4L2_PIX_FMT_YUV420M);
+    Subscribed subscribed;
+    auto& client = subscribed.client;
+    REQUIRE(client.request(kOutput, 1) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    REQUIRE(client.feed(0, "size 64x48\n") == 0);
+    subscribed.sourceChange();
+    REQUIRE(client.await(kOutput).error == 0);
+    REQUIRE(client.setFormat(kCapture, fourcc, 64, 48) == 0);
+    const auto pix = client.format(kCapture).fmt.pix_mp;
+    subscribed.setUpCapture(2);
+    subscribed.feed("frame 3\n");
+    const auto frame = client.await(kCapture);
+    REQUIRE(frame.error == 0);
+    CHECK(frame.buffer.length == pix.num_planes);
+    for (uint32_t i = 0; i < pix.num_planes; ++i) CHECK(frame.planes[i].bytesused == pix.plane_fmt[i].sizeimage);
+    // Sample (5, 3) of Cb and Cr, wherever the format has them.
+    const bool interleaved = fourcc == V4L2_PIX_FMT_NV12 || fourcc == V4L2_PIX_FMT_NV12M;
+    const uint32_t lumaSize = 64 * 48;
+    const auto chroma = [&](uint32_t plane) {
+        const unsigned char* base =
+            pix.num_planes == 1 ? client.pixels(frame.buffer.index) + lumaSize + (interleaved ? 0 : (plane - 1) * lumaSize / 4)
+                                : client.pixels(frame.buffer.index, interleaved ? 1 : plane);
+        return interleaved ? base[3 * 64 + 2 * 5 + (plane - 1)] : base[3 * 32 + 5];
+    };
+    CHECK(chroma(1) == codec::fake::fakeSample(3, 1, 5, 3, 8));
+    CHECK(chroma(2) == codec::fake::fakeSample(3, 2, 5, 3, 8));
+}

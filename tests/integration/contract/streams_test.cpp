@@ -1,0 +1,164 @@
+// The contract's rows that depend on what real codecs do: with libavcodec, over whichever transport the environment names.
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <string>
+#include <vector>
+
+#include "stream_player.h"
+
+using namespace daedalus;
+using namespace daedalus::test;
+
+namespace {
+
+constexpr v4l2::Codec kCodecs[] = {v4l2::Codec::H264, v4l2::Codec::Hevc,  v4l2::Codec::Vp8,   v4l2::Codec::Vp9,
+                                   v4l2::Codec::Av1,  v4l2::Codec::Mpeg2, v4l2::Codec::Mpeg1, v4l2::Codec::Mpeg4,
+                                   v4l2::Codec::H263, v4l2::Codec::Flv1,  v4l2::Codec::Mjpeg};
+
+std::vector<std::string> md5sOf(const std::vector<Played>& played) {
+    std::vector<std::string> md5s;
+    for (const auto& frame : played) md5s.push_back(frame.md5);
+    return md5s;
+}
+
+void append(std::vector<AccessUnit>& units, std::vector<std::string>& md5s, const SynthStream& stream) {
+    units.insert(units.end(), stream.units.begin(), stream.units.end());
+    md5s.insert(md5s.end(), stream.frameMd5.begin(), stream.frameMd5.end());
+}
+
+}  // namespace
+
+TEST_CASE("S9: streams that change their size, up and down and with one frame between, lose no frame") {
+    TestNode node(codec::makeFfmpegFactory());
+    for (const v4l2::Codec codec : kCodecs) {
+        CAPTURE(v4l2::findCoded(codec)->name);
+        std::vector<AccessUnit> units;
+        std::vector<std::string> md5s;
+        // H.263 has a few sizes of its own, and multiples of 4.
+        const uint32_t sizes[][3] = {{64, 48, 5}, {128, 96, 4}, {96, 64, 1}, {176, 144, 4}, {64, 48, 3}};
+        for (const auto& [width, height, frames] : sizes)
+            if (const auto stream = synth(codec, width, height, frames, {.bframes = 1, .gop = 8})) append(units, md5s, *stream);
+        if (units.empty()) continue;
+        StreamPlayer player(node);
+        player.open(codec);
+        const auto played = player.play(units);
+        CHECK(md5sOf(played) == md5s);
+        CHECK(player.changes() == 5);
+        CHECK(std::ranges::none_of(played, &Played::error));
+    }
+}
+
+TEST_CASE("S8: a change of depth is a source change, there and back") {
+    TestNode node(codec::makeFfmpegFactory());
+    for (const v4l2::Codec codec : {v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Vp9, v4l2::Codec::Av1}) {
+        CAPTURE(v4l2::findCoded(codec)->name);
+        const auto eight = synth(codec, 64, 48, 3);
+        const auto ten = synth(codec, 64, 48, 3, {.bitDepth = 10});
+        if (!eight || !ten) continue;
+        std::vector<AccessUnit> units;
+        std::vector<std::string> md5s;
+        append(units, md5s, *eight);
+        append(units, md5s, *ten);
+        append(units, md5s, *eight);
+        StreamPlayer player(node);
+        player.open(codec);
+        const auto played = player.play(units);
+        REQUIRE(played.size() == 9);
+        CHECK(player.changes() == 3);
+        for (const size_t i : {0U, 1U, 2U, 6U, 7U, 8U}) CHECK(played[i].md5 == md5s[i]);
+    }
+}
+
+TEST_CASE("S12: each frame has the timestamp of its own unit, in display order") {
+    TestNode node(codec::makeFfmpegFactory());
+    const auto stream = synth(v4l2::Codec::H264, 64, 48, 9, {.bframes = 2, .gop = 9});
+    if (!stream) return;
+    StreamPlayer player(node);
+    player.open(stream->codec);
+    const auto played = player.play(stream->units, 100);
+    CHECK(md5sOf(played) == stream->frameMd5);
+    std::vector<long> timestamps;
+    for (const auto& frame : played) timestamps.push_back(frame.timestampUs);
+    CHECK_FALSE(std::ranges::is_sorted(timestamps));
+    std::ranges::sort(timestamps);
+    for (size_t i = 0; i < timestamps.size(); ++i) CHECK(timestamps[i] == static_cast<long>(100 + i));
+}
+
+TEST_CASE("S13: a stream in pieces, a drain after each, loses no frame") {
+    TestNode node(codec::makeFfmpegFactory());
+    for (const v4l2::Codec codec : kCodecs) {
+        CAPTURE(v4l2::findCoded(codec)->name);
+        const auto stream = synth(codec, 64, 48, 9, {.gop = 3});
+        if (!stream) continue;
+        StreamPlayer player(node);
+        player.open(codec);
+        std::vector<AccessUnit> piece;
+        size_t frames = 0;
+        for (const auto& unit : stream->units) {
+            if (unit.key && !piece.empty()) {
+                frames += player.play(piece).size();
+                piece.clear();
+            }
+            piece.push_back(unit);
+        }
+        frames += player.play(piece).size();
+        CHECK(frames == stream->frameMd5.size());
+        CHECK(player.changes() == 1);
+    }
+}
+
+TEST_CASE("S15: after a seek to anywhere there is no frame from before it, and from the next resume point on all are right") {
+    TestNode node(codec::makeFfmpegFactory());
+    for (const v4l2::Codec codec : kCodecs) {
+        CAPTURE(v4l2::findCoded(codec)->name);
+        const auto stream = synth(codec, 64, 48, 8, {.gop = 4});
+        const auto other = synth(codec, 128, 96, 4, {.gop = 4, .seed = 7});
+        if (!stream || !other) continue;
+        StreamPlayer player(node);
+        player.open(codec);
+        CHECK(md5sOf(player.play(stream->units)) == stream->frameMd5);
+        // Into another part of the stream, of another size.
+        player.seek();
+        CHECK(md5sOf(player.play(other->units, 1000)) == other->frameMd5);
+        CHECK(player.changes() == 2);
+        // Between two resume points.
+        player.seek();
+        const std::vector<AccessUnit> rest(stream->units.begin() + 2, stream->units.end());
+        const auto played = player.play(rest, 2000);
+        REQUIRE(played.size() >= 4);
+        for (const auto& frame : played) CHECK(frame.timestampUs >= 2000);
+        const std::vector<std::string> last(stream->frameMd5.end() - 4, stream->frameMd5.end());
+        const auto md5s = md5sOf(played);
+        CHECK(std::vector<std::string>(md5s.end() - 4, md5s.end()) == last);
+    }
+}
+
+TEST_CASE("S17: a stream of any codec goes on after damage at the next point that decodes") {
+    // One thread: what is concealed does not depend on chance.
+    TestNode node(codec::makeFfmpegFactory(), 1);
+    for (const v4l2::Codec codec : kCodecs) {
+        CAPTURE(v4l2::findCoded(codec)->name);
+        const auto stream = synth(codec, 64, 48, 12, {.gop = 4});
+        if (!stream) continue;
+        ptrdiff_t errors = 0;
+        for (const bool garbage : {false, true}) {
+            CAPTURE(garbage);
+            auto units = stream->units;
+            auto& damaged = units[4].bytes;
+            // The second key frame: cut off, or nonsense behind what tells where it starts.
+            if (garbage)
+                std::fill(damaged.begin() + std::min<ptrdiff_t>(8, std::ssize(damaged)), damaged.end(), std::byte{0x55});
+            if (!garbage) damaged.resize(damaged.size() / 3);
+            StreamPlayer player(node);
+            player.open(codec);
+            const auto played = player.play(units);
+            const auto md5s = md5sOf(played);
+            REQUIRE(md5s.size() >= 8);
+            CHECK(std::equal(md5s.begin(), md5s.begin() + 4, stream->frameMd5.begin()));
+            CHECK(std::equal(md5s.end() - 4, md5s.end(), stream->frameMd5.end() - 4));
+            errors += std::ranges::count_if(played, &Played::error);
+        }
+        // No codec notices every damage; each notices one of these.
+        CHECK(errors > 0);
+    }
+}
