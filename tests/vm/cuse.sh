@@ -164,7 +164,6 @@ case_of 'serve --cuse tells that the module is missing' tells_of_missing_module
 modules cuse
 case_of 'serve --cuse tells that it may not open /dev/cuse' tells_of_missing_rights
 case_of 'serve --cuse tells of names that are taken or wrong' tells_of_bad_names
-case_of 'contract over CUSE: streams' contract streams
 for part in buffers formats facts decode; do
     case_of "contract over CUSE: $part" contract $part
     case_of "contract over CUSE by retry: $part" contract_by_retry $part

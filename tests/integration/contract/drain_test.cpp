@@ -144,7 +144,7 @@ TEST_CASE("S14: an end mark in the stream drains, and what comes behind it waits
 }
 
 TEST_CASE("S14: an end mark under way answers STOP, too") {
-    for (uint32_t round = 0; round < 40; ++round) {
+    for (uint32_t round = 0; round < 16; ++round) {
         INFO(round);
         Decoding d;
         auto& client = d.client;
