@@ -106,7 +106,7 @@ TEST_CASE("S3: frame sizes are listed for coded and raw formats, frame intervals
     CHECK(sizes(V4L2_PIX_FMT_H264) == std::to_string(V4L2_FRMSIZE_TYPE_CONTINUOUS) + " 2-8192/1 2-8192/1");
     CHECK(sizes(V4L2_PIX_FMT_NV12) == std::to_string(V4L2_FRMSIZE_TYPE_STEPWISE) + " 2-8192/2 2-8192/2");
     CHECK(sizes(V4L2_PIX_FMT_H264, 1) == std::to_string(EINVAL));
-    CHECK(sizes(V4L2_PIX_FMT_RGB24) == std::to_string(EINVAL));
+    CHECK(sizes(V4L2_PIX_FMT_SBGGR8) == std::to_string(EINVAL));
     v4l2_frmivalenum intervals{};
     intervals.pixel_format = V4L2_PIX_FMT_H264;
     intervals.width = 64;
