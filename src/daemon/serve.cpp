@@ -35,6 +35,8 @@ std::string listenFailure(const std::string& path, Errno error) {
             return fmt::format(
                 "{}: another daemon serves this socket; use it with `daedalus run --attach {}`, or choose --socket", path,
                 path);
+        case ENOTSOCK:
+            return fmt::format("{}: is there already, and is no socket; choose another --socket", path);
         case ENAMETOOLONG:
             return fmt::format("{}: longer than the 107 bytes that a socket's path may have; choose a shorter --socket", path);
         case ENOENT:

@@ -127,6 +127,7 @@ class Errors(unittest.TestCase):
 
     def test_serve(self):
         self.refused(1, "/nonexistent/", words=["serve", "--socket", "/nonexistent/daedalus.sock"])
+        self.refused(1, "is no socket", words=["serve", "--socket", str(self.folder)])
         self.refused(1, "107", words=["serve", "--socket", str(self.folder / ("x" * 120))])
         self.refused(1, "--node", words=["serve", "--socket", str(self.folder / "s"), "--node", "video1"])
         if os.geteuid() != 0:

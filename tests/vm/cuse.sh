@@ -69,7 +69,7 @@ serves_several() {
 }
 takes_what_is_free() {
     serve --cuse video0,video2
-    "$daedalus" serve --socket "$work/second" --cuse >second.log 2>&1 &
+    "$daedalus" serve --socket "$work/other" --cuse >second.log 2>&1 &
     client=$!
     wait_for 20 grep -q 'serving /dev/video1 to every program' second.log
     stop

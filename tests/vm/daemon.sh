@@ -37,7 +37,7 @@ decodes() {
     # shellcheck disable=SC2086  # the words of a command
     ${as-} "$daedalus" decode --device "$node" --framemd5 - "$@" "$VM_BUILD/streams/h264_small.h264" >frames
     sed -n '/^#/!s/.*, *//p' frames >md5s
-    { cat "$VM_BUILD/streams/h264_small.h264.YU12.md5"; echo; } | cmp - md5s
+    { cat "$VM_BUILD/streams/h264_small.h264.native.md5"; echo; } | cmp - md5s
 }
 # A program that waits for an event in the background: its process in $client, its end in the file `ended`.
 waits_for_event() {

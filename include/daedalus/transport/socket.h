@@ -35,7 +35,7 @@ public:
 };
 
 /// Listens on `path` (a socket file that this creates with mode 0600 and removes at the end; a stale one of a dead daemon is
-/// replaced, a live one gives EADDRINUSE). EINVAL if options.nodePath is not "/dev/videoN".
+/// replaced, a live one gives EADDRINUSE, anything else there ENOTSOCK). EINVAL if options.nodePath is not "/dev/videoN".
 [[nodiscard]] Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
                                                                  const SocketOptions& options = {});
 

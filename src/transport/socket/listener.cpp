@@ -73,7 +73,8 @@ Result<UniqueFd> bindListener(const std::string& path) {
     int error = bind();
     if (error == EADDRINUSE) {
         struct stat status {};
-        if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode) || isLive(address)) return fail(EADDRINUSE);
+        if (::lstat(path.c_str(), &status) == 0 && !S_ISSOCK(status.st_mode)) return fail(ENOTSOCK);
+        if (isLive(address)) return fail(EADDRINUSE);
         if (::unlink(path.c_str()) != 0) return fail(errno);
         error = bind();
     }

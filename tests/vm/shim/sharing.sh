@@ -18,7 +18,7 @@ equal() {
     "$daedalus" --log debug decode --device $node --framemd5 frames "$@" "$streams/$stream" 2>said || { cat said; return 1; }
     sed -n '/^#/!s/.*, *//p' frames >md5s
     # shellcheck disable=SC2086  # several names
-    for part in $parts; do cat "$streams/$part.YU12.md5"; echo; done | cmp - md5s
+    for part in $parts; do cat "$streams/$part.native.md5"; echo; done | cmp - md5s
 }
 # shared DEVICE STREAM PARTS: the same, in buffers of the device.
 shared() {
