@@ -115,6 +115,8 @@ void StatefulContext::forgetStream() {
     stream_.reset();
     setUp_.reset();
     provisional_ = false;
+    answersChange_ = false;
+    stopWaits_ = false;
     on(DecoderEvent::Forget);
 }
 
@@ -169,6 +171,8 @@ Result<> StatefulContext::startStreaming(queue::Queue& queue) {
         sendSetup(!setUp_ && listener_.sourceChangeUnseen());
     }
     on(DecoderEvent::CaptureOn);
+    answersChange_ = false;
+    if (std::exchange(stopWaits_, false)) beginDrain();
     return {};
 }
 
@@ -185,6 +189,7 @@ void StatefulContext::bufferQueued(queue::Queue& queue) {
 
 void StatefulContext::stopStreaming(queue::Queue& queue) {
     if (queue.isOutput()) {
+        stopWaits_ = false;
         if (strand_) strand_->flush();
         if (capture_.isStreaming()) takeBackChange();
         on(DecoderEvent::OutputOff);
@@ -193,6 +198,7 @@ void StatefulContext::stopStreaming(queue::Queue& queue) {
         if (strand_) strand_->returnOutputs();
         // The answer to the first source change: a drain that the client asked for before it knew goes on afterwards.
         if (std::exchange(provisional_, false)) on(DecoderEvent::ResolutionChanged);
+        answersChange_ = isChanging();
         on(DecoderEvent::CaptureOff);
     }
 }
@@ -315,15 +321,22 @@ void StatefulContext::failBoth() {
 }
 
 Result<> StatefulContext::stop() {
-    if (state_ == DecoderState::Drain || state_ == DecoderState::DrainResolutionChange) return daedalus::fail(EBUSY);
+    if (stopWaits_ || state_ == DecoderState::Drain || state_ == DecoderState::DrainResolutionChange)
+        return daedalus::fail(EBUSY);
+    // GStreamer answers a source change in one thread and may end the stream in another meanwhile, once.
+    if (output_.isStreaming() && !capture_.isStreaming() && answersChange_) stopWaits_ = true;
     if (!output_.isStreaming() || !capture_.isStreaming() || state_ == DecoderState::Stopped) return {};
-    on(DecoderEvent::Stop);
-    strand_->drain(++drainId_);
+    beginDrain();
     return {};
 }
 
+void StatefulContext::beginDrain() {
+    on(DecoderEvent::Stop);
+    strand_->drain(++drainId_);
+}
+
 Result<> StatefulContext::start() {
-    if (state_ == DecoderState::Drain || state_ == DecoderState::EndOfStream) return daedalus::fail(EBUSY);
+    if (stopWaits_ || state_ == DecoderState::Drain || state_ == DecoderState::EndOfStream) return daedalus::fail(EBUSY);
     // A drain that met a change of format goes on by START, as long as CAPTURE was not stopped for the change.
     if (state_ == DecoderState::DrainResolutionChange && !capture_.isStreaming()) return daedalus::fail(EBUSY);
     if (isChanging()) {

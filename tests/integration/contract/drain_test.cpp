@@ -75,6 +75,31 @@ TEST_CASE_METHOD(Decoding, "S9 S13: a drain that meets a change of size goes on 
     CHECK(client.event()->type == V4L2_EVENT_EOS);
 }
 
+TEST_CASE_METHOD(Decoding, "S9 S13: STOP while CAPTURE is set up anew for a change of size drains after it") {
+    REQUIRE(client.feed(0, "frame 0\n") == 0);
+    REQUIRE(client.feed(1, "size 96x80\nframe 1\n") == 0);
+    CHECK(pixelsAre(client, client.await(kCapture), 0));
+    sourceChange();
+    expectEmptyLast();
+    REQUIRE(client.streamOff(kCapture) == 0);
+    REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    CHECK(client.command(V4L2_DEC_CMD_STOP) == EBUSY);
+    CHECK(client.command(V4L2_DEC_CMD_START) == EBUSY);
+    REQUIRE(client.request(kCapture, 0) == 0);
+    SECTION("and the stream ends") {
+        setUpCapture(3);
+        const auto last = client.await(kCapture);
+        CHECK(pixelsAre(client, last, 1));
+        CHECK(last.buffer.flags & V4L2_BUF_FLAG_LAST);
+        CHECK(client.event()->type == V4L2_EVENT_EOS);
+    }
+    SECTION("but not if the client seeks before") {
+        REQUIRE(client.streamOff(kOutput) == 0);
+        REQUIRE(client.streamOn(kOutput) == 0);
+        CHECK(client.command(V4L2_DEC_CMD_STOP) == 0);
+    }
+}
+
 TEST_CASE_METHOD(Decoding, "S9 S13: a drain that met a change of size goes on by START, with the buffers that are there") {
     REQUIRE(client.feed(0, "frame 0\n") == 0);
     REQUIRE(client.feed(1, "size 48x32\nframe 1\nframe 2\n") == 0);
