@@ -71,7 +71,8 @@ uint16_t light(V4l2Client& client) {
     v4l2_ctrl_hdr10_cll_info payload{0xFFFF, 0xFFFF};
     Compound light(kLight, &payload, sizeof payload);
     CHECK(client.ioctl(VIDIOC_G_EXT_CTRLS, &light.controls) == 0);
-    CHECK(light.entry.ptr == &payload);
+    // By value: the struct is packed.
+    CHECK(static_cast<void*>(light.entry.ptr) == &payload);
     CHECK(payload.max_pic_average_light_level == 0);
     return payload.max_content_light_level;
 }
