@@ -44,7 +44,8 @@ def _vectors(folder, codec):
 
 def _synthetic(cache, codec):
     for stream in streams.STREAMS:
-        if stream.codec == codec and stream.pixels == _PIXELS:
+        parts = [streams.BY_NAME[part] for part in stream.parts] or [stream]
+        if stream.codec == codec and all(part.pixels == _PIXELS for part in parts):
             yield "synthetic_" + stream.name.replace(".", "_"), streams.provide(stream, cache)
 
 
