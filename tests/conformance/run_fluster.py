@@ -26,7 +26,6 @@ TIMEOUT_S = "60"
 EXCUSED = {
     ("FFmpeg-V4L2", "_cut_"): "shows the empty buffers by which damage is told as frames",
     ("GStreamer-V4L2", "hevc_cut"): "does not get the pictures before the first IDR from h265parse; its own avdec_h265 neither",
-    ("GStreamer-V4L2", "transquant_bypass"): "is of level 8.5, which V4L2's menu of levels lacks; GStreamer takes what the menu has",
 }
 
 
