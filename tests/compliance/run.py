@@ -10,7 +10,6 @@ The tool asks for answers within 100 ms to 2 s of real time, and its own threads
 finding counts only if the machine kept its own appointments while the tool ran; else the tool runs again.
 """
 
-import argparse
 import pathlib
 import sys
 
@@ -43,11 +42,8 @@ def ctl(run):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = decoder.arguments(__doc__)
     parser.add_argument("kind", choices=["plain", "stream", "ctl"])
-    parser.add_argument("--daedalus", required=True)
-    parser.add_argument("--preload", default="")
-    parser.add_argument("--cache", required=True, type=pathlib.Path)
     parser.add_argument("--deviations", required=True, type=pathlib.Path)
     parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")
     parser.add_argument("--nobody", action="store_true")

@@ -9,7 +9,6 @@ gives up when select() has waited for 0.5 to 2 s, so a failure counts only where
 (tests/support/daedalus_tests/punctuality.py).
 """
 
-import argparse
 import hashlib
 import pathlib
 import sys
@@ -93,10 +92,7 @@ def cases(codec, short):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--daedalus", required=True)
-    parser.add_argument("--preload", default="")
-    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    parser = decoder.arguments(__doc__)
     parser.add_argument("--memory", action="append", choices=["mmap", "user"])
     parser.add_argument("--codec", action="append", choices=list(CASES))
     parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")

@@ -7,7 +7,6 @@ v4l2-ctl decodes streams whose size changes with every frame and with every othe
 the daemon dies under clients that stream and that only hold the node open, and another one serves the next.
 """
 
-import argparse
 import pathlib
 import subprocess
 import sys
@@ -99,10 +98,7 @@ def survives_the_daemon(under_test, cache):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--daedalus", required=True)
-    parser.add_argument("--preload", default="")
-    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    parser = decoder.arguments(__doc__)
     options = parser.parse_args()
     under_test = decoder.Decoder(options.daedalus, options.preload)
     failed = 0

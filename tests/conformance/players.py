@@ -4,7 +4,6 @@
     players.py --daedalus PROGRAM --preload LIBRARY --cache FOLDER
 """
 
-import argparse
 import contextlib
 import os
 import pathlib
@@ -58,10 +57,7 @@ def play(under_test, codec, clip, cache):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--daedalus", required=True)
-    parser.add_argument("--preload", default="")
-    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    parser = decoder.arguments(__doc__)
     options = parser.parse_args()
     under_test = decoder.Decoder(options.daedalus, options.preload)
     failed = 0

@@ -4,7 +4,6 @@
     run.py --daedalus PROGRAM --cache FOLDER {synthetic|formats|vectors} [--codec CODEC]... [--memory MEMORY] ...
 """
 
-import argparse
 import concurrent.futures
 import csv
 import os
@@ -107,11 +106,8 @@ def run_all(jobs, under_test, options):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = decoder.arguments(__doc__)
     parser.add_argument("kind", choices=["synthetic", "formats", "vectors"])
-    parser.add_argument("--daedalus", required=True)
-    parser.add_argument("--preload", default="")
-    parser.add_argument("--cache", required=True, type=pathlib.Path)
     parser.add_argument("--codec", action="append", choices=streams.CODECS)
     parser.add_argument("--memory", default="mmap", choices=["mmap", "userptr", "dmabuf"])
     parser.add_argument("--in-process", action="store_true")

@@ -7,7 +7,6 @@ DAEDALUS_VECTORS adds streams of others to the synthetic ones. With them, and wi
 results must be what was measured; --write makes it so.
 """
 
-import argparse
 import csv
 import os
 import pathlib
@@ -122,10 +121,7 @@ def check_document(path, everything, write):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--daedalus", required=True)
-    parser.add_argument("--preload", default="")
-    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    parser = decoder.arguments(__doc__)
     parser.add_argument("--codec", action="append", choices=list(fluster_suites.CODECS))
     parser.add_argument("--docs", type=pathlib.Path)
     parser.add_argument("--write", action="store_true", help="write the results into the document")

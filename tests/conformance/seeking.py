@@ -4,7 +4,6 @@
     seeking.py --daedalus PROGRAM --preload LIBRARY --cache FOLDER
 """
 
-import argparse
 import pathlib
 import subprocess
 import sys
@@ -52,10 +51,7 @@ def examine(lines, first, second):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--daedalus", required=True)
-    parser.add_argument("--preload", default="")
-    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    parser = decoder.arguments(__doc__)
     parser.add_argument("--codec", action="append", choices=list(CASES))
     options = parser.parse_args()
     under_test = decoder.Decoder(options.daedalus, options.preload)

@@ -1,5 +1,6 @@
 """The daedalus under test: where it is, how clients are run against it, and as whom."""
 
+import argparse
 import atexit
 import dataclasses
 import os
@@ -23,6 +24,15 @@ class Outcome:
     def excerpt(self):
         """The end of what the program complained of."""
         return f"status {self.status}: " + " / ".join(self.errors.strip().splitlines()[-4:])
+
+
+def arguments(description):
+    """A parser of what every script that runs a daedalus is told: which one, its preload library, where streams are kept."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--daedalus", required=True)
+    parser.add_argument("--preload", default="")
+    parser.add_argument("--cache", required=True, type=pathlib.Path)
+    return parser
 
 
 class Scratch:
