@@ -306,8 +306,7 @@ void StatefulContext::watchDecoder() {
     if (!strand_ || !strand_->writeOffIfStuck()) return;
     log::warn(
         "{}: the decoder has been busy with one access unit for more than {} ms and is given up; the session answers EIO until "
-        "its "
-        "queues are stopped; raise --frame-time if the stream is right",
+        "its queues are stopped; raise --frame-time if the stream is right",
         session_, resources_.limits.decodeTime.count());
     output_.writeOff();
     capture_.writeOff();
