@@ -116,7 +116,6 @@ void StatefulContext::forgetStream() {
     setUp_.reset();
     provisional_ = false;
     answersChange_ = false;
-    stopWaits_ = false;
     on(DecoderEvent::Forget);
 }
 
@@ -172,7 +171,6 @@ Result<> StatefulContext::startStreaming(queue::Queue& queue) {
     }
     on(DecoderEvent::CaptureOn);
     answersChange_ = false;
-    if (std::exchange(stopWaits_, false)) beginDrain();
     return {};
 }
 
@@ -189,7 +187,6 @@ void StatefulContext::bufferQueued(queue::Queue& queue) {
 
 void StatefulContext::stopStreaming(queue::Queue& queue) {
     if (queue.isOutput()) {
-        stopWaits_ = false;
         if (strand_) strand_->flush();
         if (capture_.isStreaming()) takeBackChange();
         on(DecoderEvent::OutputOff);
@@ -320,22 +317,17 @@ void StatefulContext::failBoth() {
 }
 
 Result<> StatefulContext::stop() {
-    if (stopWaits_ || state_ == DecoderState::Drain || state_ == DecoderState::DrainResolutionChange)
-        return daedalus::fail(EBUSY);
+    if (state_ == DecoderState::Drain || state_ == DecoderState::DrainResolutionChange) return daedalus::fail(EBUSY);
     // GStreamer answers a source change in one thread and may end the stream in another meanwhile, once.
-    if (output_.isStreaming() && !capture_.isStreaming() && answersChange_) stopWaits_ = true;
-    if (!output_.isStreaming() || !capture_.isStreaming() || state_ == DecoderState::Stopped) return {};
-    beginDrain();
+    const bool captureReady = capture_.isStreaming() || answersChange_;
+    if (!output_.isStreaming() || !captureReady || state_ == DecoderState::Stopped) return {};
+    on(DecoderEvent::Stop);
+    strand_->drain(++drainId_);
     return {};
 }
 
-void StatefulContext::beginDrain() {
-    on(DecoderEvent::Stop);
-    strand_->drain(++drainId_);
-}
-
 Result<> StatefulContext::start() {
-    if (stopWaits_ || state_ == DecoderState::Drain || state_ == DecoderState::EndOfStream) return daedalus::fail(EBUSY);
+    if (state_ == DecoderState::Drain || state_ == DecoderState::EndOfStream) return daedalus::fail(EBUSY);
     // A drain that met a change of format goes on by START, as long as CAPTURE was not stopped for the change.
     if (state_ == DecoderState::DrainResolutionChange && !capture_.isStreaming()) return daedalus::fail(EBUSY);
     if (isChanging()) {

@@ -16,6 +16,7 @@ TEST_CASE("the stateful decoder takes these arrows and no others") {
         {{S::Initialization, E::Stop}, S::Drain},
         {{S::CaptureSetup, E::SetupNeeded}, S::CaptureSetup},
         {{S::CaptureSetup, E::CaptureOn}, S::Decoding},
+        {{S::CaptureSetup, E::Stop}, S::DrainResolutionChange},
         {{S::Decoding, E::StreamMatches}, S::Decoding},
         {{S::Decoding, E::ResolutionChanged}, S::DynamicResolutionChange},
         {{S::Decoding, E::OutputOff}, S::Seek},

@@ -51,6 +51,7 @@ inline constexpr auto kDecoderTable = [] {
 
     arrow(S::CaptureSetup, E::SetupNeeded, S::CaptureSetup);
     arrow(S::CaptureSetup, E::CaptureOn, S::Decoding);
+    arrow(S::CaptureSetup, E::Stop, S::DrainResolutionChange);
 
     arrow(S::Decoding, E::StreamMatches, S::Decoding);
     arrow(S::Decoding, E::ResolutionChanged, S::DynamicResolutionChange);

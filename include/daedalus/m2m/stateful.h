@@ -85,7 +85,8 @@ public:
 
     /// OUTPUT's buffers were freed: what comes next is a new stream.
     void forgetStream();
-    /// DECODER_CMD STOP: begins a drain if both queues stream; EBUSY during one.
+    /// DECODER_CMD STOP: begins a drain if both queues stream, or if CAPTURE is stopped only to answer a change of format;
+    /// EBUSY during one.
     [[nodiscard]] Result<> stop();
     /// DECODER_CMD START: goes on after a drain or a source change (EINVAL if the buffers do not hold the new
     /// format); EBUSY during a drain.
@@ -119,7 +120,6 @@ private:
     void sendSetup(bool provisional = false);
     /// OUTPUT was stopped before the client answered a change of format: CAPTURE streams on in the format it was set up for.
     void takeBackChange();
-    void beginDrain();
     /// True while a change of format waits for the client's answer.
     [[nodiscard]] bool isChanging() const;
     /// Stores the stream's format and makes CAPTURE follow; false if no raw format holds it.
@@ -140,7 +140,6 @@ private:
     bool chosen_ = false;                       ///< the client set CAPTURE's format
     std::optional<codec::StreamFormat> setUp_;  ///< what the strand's CaptureSetup is for
     bool answersChange_ = false;                ///< CAPTURE was stopped for a change of format, and is to be started again
-    bool stopWaits_ = false;                    ///< DEC_CMD_STOP came in that time: the drain begins when CAPTURE streams
     bool provisional_ = false;                  ///< the setup is CaptureSetup::provisional, and no frame was dequeued yet
     queue::Queue output_;
     queue::Queue capture_;
