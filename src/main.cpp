@@ -62,6 +62,11 @@ std::string parseFrameSize(const std::string& text, m2m::SessionLimits& limits) 
     return {};
 }
 
+CLI::Option* addLenientPoll(CLI::App* command, bool& lenientPoll) {
+    return command->add_flag("--lenient-poll", lenientPoll,
+                             "poll() without POLLERR before streaming starts: mpv and OpenCV crash of it in libavcodec");
+}
+
 void addLimits(CLI::App* command, device::Limits& limits) {
     const char* const group = "Limits";
     command
@@ -100,14 +105,13 @@ CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
     CLI::App* command = app.add_subcommand("run", "Run a program that finds a decoder of its own at /dev/videoN");
     auto* node = command->add_option("--node", options.node, "Serve this /dev/videoN (default: the next free one)");
     auto* attach = command->add_option("--attach", options.attach, "Use the daemon at this socket instead of a private one");
-    command
-        ->add_option("--device", options.device,
-                     "Use this device file of the host, as `serve --cuse` makes it; udev, and so GStreamer, is shown it too")
-        ->type_name("/dev/videoN")
-        ->excludes(node)
-        ->excludes(attach);
+    auto* device = command->add_option(
+        "--device", options.device,
+        "Use this device file of the host, as `serve --cuse` makes it; udev, and so GStreamer, is shown it too");
+    device->type_name("/dev/videoN")->excludes(node)->excludes(attach);
     attach->excludes(node);
     addThreads(command, options.threads, options.threadType);
+    addLenientPoll(command, options.lenientPoll)->excludes(device)->excludes(attach);
     addLimits(command, options.limits);
     command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
     command->prefix_command();
@@ -132,6 +136,7 @@ CLI::App* addServe(CLI::App& app, daemon::ServeOptions& options) {
         ->type_name("[videoN,...]")
         ->expected(0, 1);
     addThreads(command, options.threads, options.threadType);
+    addLenientPoll(command, options.lenientPoll);
     addLimits(command, options.limits);
     return command;
 }

@@ -25,6 +25,7 @@ device::DeviceOptions deviceOptions(const DaemonOptions& options, size_t number)
     device.threads = options.threads;
     device.threadType = options.threadType;
     device.limits = options.limits;
+    device.lenientPoll = options.lenientPoll;
     return device;
 }
 

@@ -120,7 +120,10 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
         log::error("{}", nodeFailure(options.node, nodePath.error()));
         return {};
     }
-    auto daemon = PrivateDaemon::start({.threads = options.threads, .threadType = options.threadType, .limits = options.limits},
+    auto daemon = PrivateDaemon::start({.threads = options.threads,
+                                        .threadType = options.threadType,
+                                        .limits = options.limits,
+                                        .lenientPoll = options.lenientPoll},
                                        *nodePath, folder);
     if (!daemon) {
         log::error("{}", daemon.error());

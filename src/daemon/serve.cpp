@@ -116,7 +116,10 @@ int serveMain(const ServeOptions& options) {
     // Of a caller that ignores it: how our own processes end would be lost.
     ::signal(SIGCHLD, SIG_DFL);
     raiseFileLimit();
-    Daemon daemon({.threads = options.threads, .threadType = options.threadType, .limits = options.limits});
+    Daemon daemon({.threads = options.threads,
+                   .threadType = options.threadType,
+                   .limits = options.limits,
+                   .lenientPoll = options.lenientPoll});
     Result<std::string> nodePath;
     if (options.cuse) {
         const auto devices = serveCuse(daemon, options);

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <future>
 #include <stdexcept>
+#include <utility>
 
 #include "cuse_client.h"
 #include "daedalus/transport/cuse.h"
@@ -43,10 +44,10 @@ std::string TestNode::transport() {
     return name ? name : "inproc";
 }
 
-TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, const device::Limits& limits)
+TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, device::DeviceOptions options)
     : codecs_(std::move(codecs)),
       pool_(threads),
-      device_(loop_, pool_, *codecs_, {.limits = limits}),
+      device_(loop_, pool_, *codecs_, std::move(options)),
       node_(device_),
       server_(std::make_unique<Server>()) {
     if (transport() == "socket") {

@@ -32,9 +32,9 @@ public:
 class TestNode {
 public:
     explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2,
-                      const device::Limits& limits = {});
+                      device::DeviceOptions options = {});
     /// With the toy codec.
-    explicit TestNode(const device::Limits& limits) : TestNode(codec::makeFakeFactory(), 2, limits) {}
+    explicit TestNode(const device::Limits& limits) : TestNode(codec::makeFakeFactory(), 2, {.limits = limits}) {}
     ~TestNode();
     TestNode(const TestNode&) = delete;
     TestNode& operator=(const TestNode&) = delete;

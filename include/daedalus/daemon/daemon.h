@@ -18,6 +18,8 @@ struct DaemonOptions {
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     device::Limits limits;
+    /// See device::DeviceOptions.
+    bool lenientPoll = false;
 };
 
 /// Owns the loop, the workers, the codecs, the device and its node. Everything but stop() belongs to the thread that calls

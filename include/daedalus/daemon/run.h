@@ -20,6 +20,7 @@ struct RunOptions {
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     device::Limits limits;
+    bool lenientPoll = false;
     /// Does not say which node is served.
     bool quiet = false;
 };

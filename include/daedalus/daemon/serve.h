@@ -19,6 +19,7 @@ struct ServeOptions {
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     device::Limits limits;
+    bool lenientPoll = false;
 };
 
 /// /run/daedalus/daedalus.sock for root, $XDG_RUNTIME_DIR/daedalus.sock for others; ENOENT where that variable is not set.

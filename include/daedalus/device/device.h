@@ -21,6 +21,9 @@ struct DeviceOptions {
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     Limits limits;
+    /// poll() for clients that libavcodec's V4L2 decoders crash or hang: no POLLERR before a queue streams, and POLLIN for as
+    /// long as DQBUF answers EPIPE.
+    bool lenientPoll = false;
 };
 
 /// State that is shared across the opens of a node: what it can decode, priorities, the number of sessions. Loop thread.

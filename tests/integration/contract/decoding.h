@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <string>
+#include <utility>
 
 #include "src/codec/fake/fake_decoder.h"
 #include "v4l2_client.h"
@@ -18,7 +19,7 @@ struct Subscribed {
     TestNode node;
     V4l2Client client{node};
 
-    Subscribed() {
+    explicit Subscribed(device::DeviceOptions options = {}) : node(codec::makeFakeFactory(), 2, std::move(options)) {
         REQUIRE(client.subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
         REQUIRE(client.subscribe(V4L2_EVENT_EOS) == 0);
     }

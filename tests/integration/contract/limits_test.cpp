@@ -148,7 +148,7 @@ TEST_CASE("S17: a decoder that takes too long is given up: EIO, both queues stop
     device::Limits limits;
     limits.session.decodeTime = std::chrono::milliseconds(50);
     // One worker, which is stuck.
-    TestNode node(codec::makeFakeFactory(), 1, limits);
+    TestNode node(codec::makeFakeFactory(), 1, {.limits = limits});
     Feeding stuck(node);
     Feeding other(node);
     stuck.setUp();

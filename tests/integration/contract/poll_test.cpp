@@ -48,6 +48,27 @@ TEST_CASE_METHOD(Decoding, "S14 S21: who is woken by the end finds the last buff
     }
 }
 
+TEST_CASE("a lenient poll waits for STREAMON, and tells of the end for as long as DQBUF does") {
+    Subscribed decoder({.lenientPoll = true});
+    auto& client = decoder.client;
+    CHECK(client.file().poll(POLLIN | POLLOUT | POLLPRI, 0) == 0);
+    REQUIRE(client.request(kOutput, 1) == 0);
+    CHECK(client.file().poll(POLLIN | POLLOUT | POLLPRI, 0) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    CHECK(client.file().poll(POLLIN, 0) & POLLERR);  // with one queue on, as always
+    decoder.feed("size 64x48\n");
+    decoder.sourceChange();
+    decoder.setUpCapture(2);
+    REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    decoder.expectEmptyLast();
+    for (int round = 0; round < 3; ++round) {
+        CHECK(client.file().poll(POLLIN, 0) & POLLIN);
+        CHECK(client.take(kCapture).error == EPIPE);
+    }
+    REQUIRE(client.command(V4L2_DEC_CMD_START) == 0);
+    CHECK_FALSE(client.file().poll(POLLIN, 0) & POLLIN);
+}
+
 TEST_CASE("S21: POLLERR where nothing streams") {
     TestNode node;
     V4l2Client client(node);
