@@ -312,7 +312,7 @@ bool DecodeStrand::receive() {
         ready_.emplace_back(std::move(*damaged));
     } else if (std::holds_alternative<codec::EndOfStream>(*received)) {
         codecEnded();
-    } else {
+    } else if (std::holds_alternative<codec::NeedInput>(*received)) {
         mayReceive_ = false;
         if (headerless() && !unitGaveItem_) ready_.emplace_back(codec::Damaged{nextTag_ - 1, "no headers"});
     }
@@ -366,7 +366,7 @@ void DecodeStrand::endDrain() {
         return dropDrainMarks();
     }
     mayReceive_ = false;
-    if (decoder_) decoder_->flush();
+    if (decoder_) decoder_->resume();
 }
 
 queue::Metadata DecodeStrand::metadataOf(uint64_t tag) const {

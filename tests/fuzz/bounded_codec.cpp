@@ -40,6 +40,7 @@ public:
     Result<codec::Received> receive() override { return inner_->receive(); }
     std::optional<codec::StreamFormat> headers() const override { return inner_->headers(); }
     Result<> drain() override { return inner_->drain(); }
+    void resume() override { inner_->resume(); }
     void flush() override { inner_->flush(); }
 
 private:

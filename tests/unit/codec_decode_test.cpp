@@ -1,6 +1,7 @@
 // libavcodec behind codec::Decoder: pixels, headers, tags, drain and flush.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <random>
 #include <set>
 
@@ -200,6 +201,38 @@ TEST_CASE("after drain and flush the decoder goes on") {
     CHECK(decodeAll(*decoder, buffersOf(*stream)).md5s() == stream->frameMd5);
 }
 
+TEST_CASE("after a drain anywhere the decoder goes on with its references") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const unsigned threads = GENERATE(1U, 3U);
+    const size_t piece = GENERATE(1U, 2U, 5U, 7U);
+    CAPTURE(v4l2::findCoded(codec)->name, threads, piece);
+    const auto stream = synth(codec, 96, 64, 23, {.bframes = 2, .gop = 9});
+    if (!stream) return skipWithoutEncoder();
+    const auto buffers = buffersOf(*stream);
+    const auto byTag = [](const Output& output) {
+        std::map<uint64_t, std::string> md5s;
+        const auto all = output.md5s();
+        for (size_t i = 0; i < all.size(); ++i) md5s.emplace(output.frames[i]->tag(), all[i]);
+        return md5s;
+    };
+    const auto whole = decodeAll(*openDecoder(codec, threads), buffers);
+
+    auto decoder = openDecoder(codec, threads);
+    Output output;
+    for (size_t i = 0; i < buffers.size(); ++i) {
+        REQUIRE(decoder->send(buffers[i], i));
+        receiveAll(*decoder, output);
+        if ((i + 1) % piece != 0 && i + 1 != buffers.size()) continue;
+        REQUIRE(decoder->drain());
+        receiveAll(*decoder, output);
+        CHECK(output.ended);
+        decoder->resume();
+    }
+    CHECK(output.damaged.empty());
+    CHECK(output.frames.size() == whole.frames.size());
+    CHECK(byTag(output) == byTag(whole));
+}
+
 TEST_CASE("a change of size in the middle") {
     const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
     const unsigned threads = GENERATE(1U, 3U);
@@ -233,7 +266,7 @@ TEST_CASE("damage is told and survived") {
         CHECK(output.error == 0);
         CHECK(output.ended);
         static_cast<void>(output.md5s());
-        decoder->flush();
+        decoder->resume();
         static_cast<void>(decodeAll(*decoder, buffersOf(*stream)));
     }
 }

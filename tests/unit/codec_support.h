@@ -133,7 +133,7 @@ inline void receiveAll(codec::Decoder& decoder, Output& output) {
             output.frames.push_back(std::move(*frame));
         } else if (auto* damage = std::get_if<codec::Damaged>(&*received)) {
             output.damaged.push_back(std::move(*damage));
-        } else {
+        } else if (!std::holds_alternative<codec::Working>(*received)) {
             output.ended = std::holds_alternative<codec::EndOfStream>(*received);
             return;
         }

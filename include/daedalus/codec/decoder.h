@@ -73,16 +73,18 @@ public:
 
 /// There is no frame now; send more.
 struct NeedInput {};
-/// Everything was drained: no frame will come before flush(). Without drain() before it: the stream itself says that it ends
-/// here; all its frames have been given, and what comes behind the mark is a stream of its own, decoded as usual.
+/// Has worked, and has nothing to give yet: receive() goes on. So that no call lasts much longer than one access unit.
+struct Working {};
+/// Everything was drained: no frame will come before resume() or flush(). Without drain() before it: the stream itself says
+/// that it ends here; all its frames have been given, and what comes behind the mark is a stream of its own, decoded as usual.
 struct EndOfStream {};
-/// What receive() gives: a frame, NeedInput, EndOfStream, or Damaged.
+/// What receive() gives: a frame, NeedInput, Working, EndOfStream, or Damaged.
 /// Damaged: the access unit of this tag could not be decoded and gives no frame; decoding goes on.
 struct Damaged {
     uint64_t tag = 0;
     std::string reason;
 };
-using Received = std::variant<std::unique_ptr<Frame>, NeedInput, EndOfStream, Damaged>;
+using Received = std::variant<std::unique_ptr<Frame>, NeedInput, Working, EndOfStream, Damaged>;
 
 /// One stream's decoder. Used by one thread at a time (not always the same).
 class Decoder {
@@ -99,6 +101,9 @@ public:
     [[nodiscard]] virtual std::optional<StreamFormat> headers() const = 0;
     /// The end of the stream: receive() now gives all frames that are left, then EndOfStream.
     [[nodiscard]] virtual Result<> drain() = 0;
+    /// Ends a drain that was received to its EndOfStream: the next bytes go on where the stream was, and may refer to what came
+    /// before the drain.
+    virtual void resume() = 0;
     /// Forgets all bytes and frames: the next bytes start at a resume point. Ends a drain.
     virtual void flush() = 0;
 };

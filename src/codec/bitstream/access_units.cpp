@@ -1,31 +1,17 @@
 #include "access_units.h"
 
-#include <cstring>
 #include <utility>
 
+#include "start_code.h"
 #include "vc1.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
 
-constexpr size_t kNone = SIZE_MAX;
 /// A lossless 8192x8192 intra picture stays below; without this bound a stream without borders would fill the memory.
 constexpr size_t kMostPending = size_t{128} << 20;
 /// Bytes of a picture unit that tell what it is.
 constexpr size_t kEnough = 64;
-
-/// Position of the next 00 00 01 at or after `from`.
-size_t findStartCode(const std::vector<uint8_t>& bytes, size_t from) {
-    size_t one = from + 2;
-    while (one < bytes.size()) {
-        const void* hit = std::memchr(bytes.data() + one, 1, bytes.size() - one);
-        if (!hit) return kNone;
-        one = static_cast<size_t>(static_cast<const uint8_t*>(hit) - bytes.data());
-        if (bytes[one - 1] == 0 && bytes[one - 2] == 0) return one - 2;
-        ++one;
-    }
-    return kNone;
-}
 
 bool startsWithCode(const std::vector<uint8_t>& bytes, size_t from) {
     size_t zeros = from;
@@ -125,9 +111,9 @@ void AccessUnits::pushStream(std::vector<uint8_t> bytes, uint64_t tag) {
 
 void AccessUnits::scan() {
     size_t code = findStartCode(pending_, scanned_);
-    while (code != kNone) {
+    while (code != kNoStartCode) {
         const size_t next = findStartCode(pending_, code + 3);
-        if (next == kNone) {
+        if (next == kNoStartCode) {
             takeLast(code);
             return;
         }
@@ -221,9 +207,9 @@ void AccessUnits::finish() {
     if (!syntax_) return;
     evidence_ = {};
     size_t code = findStartCode(pending_, scanned_);
-    while (code != kNone) {
+    while (code != kNoStartCode) {
         const size_t next = findStartCode(pending_, code + 3);
-        takeUnit(code, next == kNone ? pending_.size() : next);
+        takeUnit(code, next == kNoStartCode ? pending_.size() : next);
         code = next;
     }
     if (hasPicture_) emit(pending_.size());

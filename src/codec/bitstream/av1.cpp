@@ -1,13 +1,12 @@
 // AV1: the sequence header, and the frame header as far as its size.
 #include "conformance.h"
 #include "hdr10.h"
+#include "obu.h"
 #include "stream_header.h"
 #include "vui.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
-
-enum ObuType : uint8_t { kSequenceHeader = 1, kFrameHeader = 3, kMetadata = 5, kFrame = 6 };
 
 /// What of the sequence header the frame header needs.
 struct Sequence {
@@ -157,32 +156,16 @@ bool sameSequence(const StreamHeader& one, const StreamHeader& other) {
 std::optional<StreamHeader> av1Header(Bytes temporalUnit, const std::optional<StreamHeader>& before) {
     std::optional<Sequence> sequence;
     v4l2::Hdr10 hdr10 = before ? before->format.hdr10 : v4l2::Hdr10{};
-    while (!temporalUnit.empty()) {
-        const uint8_t first = temporalUnit[0];
-        const unsigned type = first >> 3 & 15U;
-        size_t head = first & 4 ? 2 : 1;
-        size_t size = temporalUnit.size() - std::min(head, temporalUnit.size());
-        if (first & 2) {
-            size = 0;
-            for (unsigned shift = 0; shift < 56; shift += 7) {
-                if (head >= temporalUnit.size()) return std::nullopt;
-                const uint8_t byte = temporalUnit[head++];
-                size |= static_cast<size_t>(byte & 0x7F) << shift;
-                if (!(byte & 0x80)) break;
-            }
-        }
-        if (head > temporalUnit.size() || size > temporalUnit.size() - head) break;
-        const Bytes payload = temporalUnit.subspan(head, size);
-        if (type == kSequenceHeader) {
-            sequence = readSequence(payload);
+    while (const auto obu = takeObu(temporalUnit)) {
+        if (obu->type == kSequenceHeader) {
+            sequence = readSequence(obu->payload);
             if (sequence && before && !sameSequence(sequence->header, *before)) hdr10 = {};
-        } else if (type == kMetadata) {
-            readHdr10Obu(payload, hdr10);
-        } else if ((type == kFrame || type == kFrameHeader) && sequence) {
-            readFrameSize(payload, *sequence);
+        } else if (obu->type == kMetadata) {
+            readHdr10Obu(obu->payload, hdr10);
+        } else if ((obu->type == kFrame || obu->type == kFrameHeader) && sequence) {
+            readFrameSize(obu->payload, *sequence);
             break;
         }
-        temporalUnit = temporalUnit.subspan(head + size);
     }
     std::optional<StreamHeader> header = sequence ? std::optional(sequence->header) : before;
     if (header) header->format.hdr10 = hdr10;

@@ -143,6 +143,8 @@ public:
         return {};
     }
 
+    void resume() override { draining_ = false; }
+
     void flush() override {
         results_.clear();
         held_.clear();

@@ -15,7 +15,9 @@ extern "C" {
 
 #include "../bitstream/access_units.h"
 #include "../bitstream/colorimetry.h"
+#include "../bitstream/random_access.h"
 #include "frame.h"
+#include "history.h"
 #include "picture_memory.h"
 
 namespace daedalus::codec::ffmpeg {
@@ -82,6 +84,7 @@ public:
                 }
                 const auto decoded = decodeNext();
                 if (!decoded) return fail(decoded.error());
+                if (history_.rewound()) return Received(Working{});
                 if (*decoded) continue;
                 if (!draining_) return Received(NeedInput{});
                 if (drained_) return Received(EndOfStream{});
@@ -106,9 +109,20 @@ public:
     void flush() override {
         results_.clear();
         units_.reset();
+        postponed_.reset();
         draining_ = false;
         drained_ = false;
-        if (context_) avcodec_flush_buffers(context_.get());
+        forget();
+    }
+
+    void resume() override {
+        draining_ = false;
+        drained_ = false;
+        if (!holdsFrames()) return;
+        // It takes nothing more before this, and forgets its references: they are decoded again if they are needed.
+        avcodec_flush_buffers(context_.get());
+        mustCatchUp_ = true;
+        givenUntil_ = serial_;
     }
 
 private:
@@ -127,10 +141,36 @@ private:
         }
     }
 
-    /// Decodes one access unit; false if there is none.
+    /// libavcodec starts anew.
+    void forget() {
+        if (context_) avcodec_flush_buffers(context_.get());
+        history_.clear();
+        mustCatchUp_ = false;
+    }
+
+    /// True if libavcodec may hold pictures that it gives at the end only.
+    [[nodiscard]] bool holdsFrames() const {
+        // FFmpeg says that these delay, for the sake of those that share their decoder.
+        if (!context_ || codec_ == v4l2::Codec::H263 || codec_ == v4l2::Codec::Flv1) return false;
+        return (decoder_->capabilities & AV_CODEC_CAP_DELAY) != 0 || (context_->active_thread_type & FF_THREAD_FRAME) != 0;
+    }
+
+    /// Decodes one access unit, or one of the history again; false if there is none.
     Result<bool> decodeNext() {
-        auto unit = units_.pop();
+        if (const AVPacket* packet = history_.next()) {
+            const auto result = decode(*packet);
+            // They were given before.
+            results_.clear();
+            if (!result) return fail(result.error());
+            return true;
+        }
+        auto unit = postponed_ ? std::exchange(postponed_, std::nullopt) : units_.pop();
         if (!unit) return false;
+        if (std::exchange(mustCatchUp_, false) && !bitstream::startsAfresh(codec_, unit->bytes)) {
+            history_.rewind();
+            postponed_ = std::move(unit);
+            return true;
+        }
         const bool endsStream = unit->endsStream;
         if (!unit->bytes.empty())
             if (const auto result = decodeUnit(std::move(*unit)); !result) return fail(result.error());
@@ -161,7 +201,7 @@ private:
     /// The stream says that it ends: gives all its frames, and is ready for another.
     Result<> endAtMark() {
         if (const auto result = drainContext(); !result) return result;
-        if (context_) avcodec_flush_buffers(context_.get());
+        forget();
         results_.emplace_back(EndOfStream{});
         return {};
     }
@@ -169,10 +209,8 @@ private:
     Result<> noteHeader(const bitstream::StreamHeader& header) {
         if (context_ && header_ && restarts(*header_, header)) {
             if (const auto result = drainContext(); !result) return result;
-            if (needsSetup())
-                context_.reset();
-            else
-                avcodec_flush_buffers(context_.get());
+            forget();
+            if (needsSetup()) context_.reset();
         }
         if (header_ && header_->setup != header.setup) setupRefused_ = false;
         header_ = header;
@@ -266,21 +304,27 @@ private:
     }
 
     Result<> decode(bitstream::AccessUnit unit) {
+        const bool afresh = bitstream::startsAfresh(codec_, unit.bytes);
         const PacketPtr packet(av_packet_alloc());
         if (!packet || !fillPacket(*packet, std::move(unit.bytes))) return fail(ENOMEM);
         InFlight& entry = inFlight_[static_cast<size_t>(++serial_) % inFlight_.size()];
         entry.serial = serial_;
         entry.info = describe(unit);
         packet->pts = serial_;
-        int error = avcodec_send_packet(context_.get(), packet.get());
+        if (holdsFrames() && !history_.add(*packet, afresh)) return fail(ENOMEM);
+        return decode(*packet);
+    }
+
+    Result<> decode(const AVPacket& packet) {
+        int error = avcodec_send_packet(context_.get(), &packet);
         while (error == AVERROR(EAGAIN)) {
             const size_t before = results_.size();
             if (const auto result = collect(); !result) return result;
             if (results_.size() == before) break;
-            error = avcodec_send_packet(context_.get(), packet.get());
+            error = avcodec_send_packet(context_.get(), &packet);
         }
         if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
-        if (error < 0) results_.push_back(Damaged{unit.tag, errorText(error)});
+        if (error < 0) results_.push_back(Damaged{infoOf(packet.pts).tag, errorText(error)});
         return collect();
     }
 
@@ -309,6 +353,9 @@ private:
     }
 
     void take(FramePtr frame) {
+        const bool given = frame->pts != AV_NOPTS_VALUE && frame->pts <= givenUntil_;
+        if (given) return;
+        if (frame->key_frame && holdsFrames()) history_.keyFrame(frame->pts);
         UnitInfo unit = infoOf(frame->pts);
         // A progressive frame among interlaced ones keeps their order: the format is the stream's, not the picture's.
         if (const FieldOrder order = fieldOrderOf(*frame); order != FieldOrder::Unsaid) fieldOrder_ = order;
@@ -333,7 +380,7 @@ private:
 
     /// Gets all frames that libavcodec still holds. It takes nothing more before avcodec_flush_buffers().
     Result<> drainContext() {
-        if (!context_) return {};
+        if (!holdsFrames()) return {};
         const int error = avcodec_send_packet(context_.get(), nullptr);
         if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
         return collect();
@@ -346,6 +393,10 @@ private:
     ContextPtr context_;
     std::optional<bitstream::StreamHeader> header_;  ///< of the last unit that was decoded
     std::deque<Received> results_;
+    History history_;
+    std::optional<bitstream::AccessUnit> postponed_;  ///< until the history has been decoded again
+    bool mustCatchUp_ = false;                        ///< libavcodec has lost what the next unit may refer to
+    int64_t givenUntil_ = 0;                          ///< frames of the units until this serial have come out
     std::array<InFlight, kUnitsInFlight> inFlight_;
     int64_t serial_ = 0;
     FieldOrder fieldOrder_ = FieldOrder::Unsaid;  ///< of the last frame that had one
@@ -355,45 +406,6 @@ private:
 };
 
 }  // namespace
-
-const AVCodec* findDecoder(v4l2::Codec codec) {
-    const auto first = [](std::initializer_list<const char*> names) -> const AVCodec* {
-        for (const char* name : names)
-            if (const AVCodec* found = avcodec_find_decoder_by_name(name)) return found;
-        return nullptr;
-    };
-    switch (codec) {
-        case v4l2::Codec::H264:
-            return first({"h264"});
-        case v4l2::Codec::Hevc:
-            return first({"hevc"});
-        case v4l2::Codec::Vp8:
-            return first({"vp8", "libvpx"});
-        case v4l2::Codec::Vp9:
-            return first({"vp9", "libvpx-vp9"});
-        case v4l2::Codec::Av1:
-            // libavcodec's own "av1" only drives hardware.
-            return first({"libdav1d", "libaom-av1"});
-        case v4l2::Codec::Mpeg2:
-            return first({"mpeg2video"});
-        case v4l2::Codec::Mpeg1:
-            return first({"mpeg1video"});
-        case v4l2::Codec::Mpeg4:
-        case v4l2::Codec::Xvid:
-            return first({"mpeg4"});
-        case v4l2::Codec::H263:
-            return first({"h263"});
-        case v4l2::Codec::Flv1:
-            return first({"flv"});
-        case v4l2::Codec::Mjpeg:
-            return first({"mjpeg"});
-        case v4l2::Codec::Vc1G:
-            return first({"vc1"});
-        case v4l2::Codec::Vc1L:
-            return first({"wmv3"});
-    }
-    return nullptr;
-}
 
 std::unique_ptr<Decoder> makeDecoder(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options) {
     return std::make_unique<AvDecoder>(codec, decoder, options);

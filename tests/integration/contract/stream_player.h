@@ -21,6 +21,9 @@ struct Played {
     long timestampUs = 0;
 };
 
+/// How a client goes on after a drain.
+enum class GoOn : uint8_t { Start, RestartCapture };
+
 /// Decodes on one session of a node with real codecs. Buffers are kept and replaced in turn where the stream's format changes
 /// and they are large enough.
 class StreamPlayer {
@@ -48,8 +51,8 @@ public:
         REQUIRE(client_.streamOff(kOutput) == 0);
         startOutput();
     }
-    /// Feeds the units, timestamps counting from `firstTimestampUs`, drains, and returns all that came; START follows.
-    std::vector<Played> play(const std::vector<AccessUnit>& units, long firstTimestampUs = 0) {
+    /// Feeds the units, timestamps counting from `firstTimestampUs`, drains, returns all that came, and is ready for more.
+    std::vector<Played> play(const std::vector<AccessUnit>& units, long firstTimestampUs = 0, GoOn goOn = GoOn::Start) {
         units_ = &units;
         next_ = 0;
         timestampUs_ = firstTimestampUs;
@@ -61,9 +64,13 @@ public:
             REQUIRE(std::chrono::steady_clock::now() < deadline);
             if (!step()) client_.file().poll(POLLIN | POLLOUT | POLLPRI, 20);
         }
-        REQUIRE(client_.command(V4L2_DEC_CMD_START) == 0);
+        if (goOn == GoOn::Start)
+            REQUIRE(client_.command(V4L2_DEC_CMD_START) == 0);
+        else
+            REQUIRE(client_.streamOff(kCapture) == 0);
         for (uint32_t i = 0; i < captures_; ++i)
             if (!isQueued(i)) REQUIRE(client_.queue(i) == 0);
+        if (goOn == GoOn::RestartCapture) REQUIRE(client_.streamOn(kCapture) == 0);
         return played_;
     }
 
