@@ -2,7 +2,6 @@
 
 extern "C" {
 #include <libavutil/error.h>
-#include <libavutil/mem.h>
 }
 
 #include <algorithm>
@@ -18,13 +17,11 @@ extern "C" {
 #include "../bitstream/random_access.h"
 #include "frame.h"
 #include "history.h"
-#include "picture_memory.h"
+#include "open_context.h"
 
 namespace daedalus::codec::ffmpeg {
 namespace {
 
-/// libavcodec's own limit is 16 pictures of reordering, and one picture a thread.
-constexpr unsigned kMostThreads = 64;
 /// Units whose frames may still come: reordering, threads, and fields that come apart, with room.
 constexpr size_t kUnitsInFlight = 512;
 /// Errors in a row that receive_frame may give before we stop asking.
@@ -184,7 +181,7 @@ private:
         if (unit.header) {
             if (const auto result = noteHeader(*unit.header); !result) return result;
         }
-        if (needsSetup() && !setupKnown()) {
+        if (needsSetup(codec_) && !setupKnown()) {
             results_.push_back(Damaged{unit.tag, "no sequence header before it that libavcodec can use"});
             return {};
         }
@@ -210,16 +207,14 @@ private:
         if (context_ && header_ && restarts(*header_, header)) {
             if (const auto result = drainContext(); !result) return result;
             forget();
-            if (needsSetup()) context_.reset();
+            if (needsSetup(codec_)) context_.reset();
         }
         if (header_ && header_->setup != header.setup) setupRefused_ = false;
         header_ = header;
-        if (context_) raiseReorderDepth();
+        if (context_) raiseReorderDepth(*context_, codec_, header);
         return {};
     }
 
-    /// libavcodec reads VC-1's sequence header when it is opened, and never again.
-    [[nodiscard]] bool needsSetup() const { return codec_ == v4l2::Codec::Vc1G || codec_ == v4l2::Codec::Vc1L; }
     [[nodiscard]] bool setupKnown() const { return header_ && !header_->setup.empty() && !setupRefused_; }
 
     /// True where libavcodec starts anew and forgets the picture that it still holds.
@@ -242,65 +237,13 @@ private:
         return before.visible != now.visible || aspect(before) != aspect(now) || fieldRows;
     }
 
-    /// H.264 streams that do not declare their reordering: libavcodec would start from none and drop pictures while it learns.
-    void raiseReorderDepth() {
-        if (codec_ != v4l2::Codec::H264 || !header_) return;
-        context_->has_b_frames = std::max(context_->has_b_frames, static_cast<int>(header_->reorderDepth));
-    }
-
     Result<> open() {
-        ContextPtr context(avcodec_alloc_context3(decoder_));
-        if (!context) return fail(ENOMEM);
-        context->flags |= AV_CODEC_FLAG_UNALIGNED;
-        context->apply_cropping = 0;
-        context->max_pixels = static_cast<int64_t>(options_.maxPixels);
-        if (options_.memory) countPictures(*context, options_.memory);
-        context->thread_count = static_cast<int>(std::clamp(options_.threads, 1U, kMostThreads));
-        context->thread_type = threadType();
-        if (codec_ == v4l2::Codec::Av1 && options_.threadType != ThreadType::Frame) context->flags |= AV_CODEC_FLAG_LOW_DELAY;
-        if (codec_ == v4l2::Codec::Xvid) context->codec_tag = MKTAG('X', 'V', 'I', 'D');
-        if (needsSetup() && !setUp(*context)) return fail(ENOMEM);
-        context_ = std::move(context);
-        raiseReorderDepth();
-        const int error = avcodec_open2(context_.get(), decoder_, nullptr);
-        if (error >= 0) return {};
-        context_.reset();
+        auto opened = openContext(codec_, decoder_, options_, header_);
+        if (!opened) return fail(opened.error());
+        context_ = *std::move(opened);
         // A header that it does not take is the stream's fault.
-        setupRefused_ = needsSetup() && error != AVERROR(ENOMEM);
-        if (setupRefused_) return {};
-        return fail(error == AVERROR(ENOMEM) ? ENOMEM : EIO);
-    }
-
-    /// Gives the headers to libavcodec as a container would.
-    [[nodiscard]] bool setUp(AVCodecContext& context) const {
-        // It refuses fewer bytes, and ignores zeros.
-        constexpr size_t kLeast = 16;
-        const std::vector<uint8_t>& setup = header_->setup;
-        const size_t size = codec_ == v4l2::Codec::Vc1G ? std::max(setup.size(), kLeast) : setup.size();
-        context.extradata = static_cast<uint8_t*>(av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
-        if (!context.extradata) return false;
-        std::ranges::copy(setup, context.extradata);
-        context.extradata_size = static_cast<int>(size);
-        context.width = context.coded_width = static_cast<int>(header_->format.visible.width);
-        context.height = context.coded_height = static_cast<int>(header_->format.visible.height);
-        return true;
-    }
-
-    int threadType() const {
-        // libavcodec's slice threads decode HEVC pictures of several slices with wavefronts wrongly.
-        if (codec_ == v4l2::Codec::Hevc) return options_.threadType == ThreadType::Slice ? 0 : FF_THREAD_FRAME;
-        // Its frame threads do not wait for all that interlaced MPEG-4 pictures refer to, and it has no slice threads for it.
-        if (codec_ == v4l2::Codec::Mpeg4 || codec_ == v4l2::Codec::Xvid) return FF_THREAD_SLICE;
-        switch (options_.threadType) {
-            case ThreadType::Frame:
-                return FF_THREAD_FRAME;
-            case ThreadType::Slice:
-                return FF_THREAD_SLICE;
-            case ThreadType::Auto:
-                break;
-        }
-        // Measured: whichever is faster on one stream.
-        return codec_ == v4l2::Codec::H264 || codec_ == v4l2::Codec::Vp8 ? FF_THREAD_FRAME : FF_THREAD_SLICE;
+        setupRefused_ = !context_;
+        return {};
     }
 
     Result<> decode(bitstream::AccessUnit unit) {

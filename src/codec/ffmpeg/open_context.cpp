@@ -1,0 +1,80 @@
+#include "open_context.h"
+
+extern "C" {
+#include <libavutil/error.h>
+#include <libavutil/mem.h>
+}
+
+#include <algorithm>
+
+#include "picture_memory.h"
+
+namespace daedalus::codec::ffmpeg {
+namespace {
+
+/// libavcodec's own limit is 16 pictures of reordering, and one picture a thread.
+constexpr unsigned kMostThreads = 64;
+
+int threadType(v4l2::Codec codec, ThreadType wanted) {
+    // libavcodec's slice threads decode HEVC pictures of several slices with wavefronts wrongly.
+    if (codec == v4l2::Codec::Hevc) return wanted == ThreadType::Slice ? 0 : FF_THREAD_FRAME;
+    // Its frame threads do not wait for all that interlaced MPEG-4 pictures refer to, and it has no slice threads for it.
+    if (codec == v4l2::Codec::Mpeg4 || codec == v4l2::Codec::Xvid) return FF_THREAD_SLICE;
+    switch (wanted) {
+        case ThreadType::Frame:
+            return FF_THREAD_FRAME;
+        case ThreadType::Slice:
+            return FF_THREAD_SLICE;
+        case ThreadType::Auto:
+            break;
+    }
+    // Measured: whichever is faster on one stream.
+    return codec == v4l2::Codec::H264 || codec == v4l2::Codec::Vp8 ? FF_THREAD_FRAME : FF_THREAD_SLICE;
+}
+
+/// Gives the headers to libavcodec as a container would. False: no memory.
+bool setUp(AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHeader& header) {
+    // It refuses fewer bytes, and ignores zeros.
+    constexpr size_t kLeast = 16;
+    const std::vector<uint8_t>& setup = header.setup;
+    const size_t size = codec == v4l2::Codec::Vc1G ? std::max(setup.size(), kLeast) : setup.size();
+    context.extradata = static_cast<uint8_t*>(av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
+    if (!context.extradata) return false;
+    std::ranges::copy(setup, context.extradata);
+    context.extradata_size = static_cast<int>(size);
+    context.width = context.coded_width = static_cast<int>(header.format.visible.width);
+    context.height = context.coded_height = static_cast<int>(header.format.visible.height);
+    return true;
+}
+
+}  // namespace
+
+bool needsSetup(v4l2::Codec codec) { return codec == v4l2::Codec::Vc1G || codec == v4l2::Codec::Vc1L; }
+
+void raiseReorderDepth(AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHeader& header) {
+    if (codec != v4l2::Codec::H264) return;
+    context.has_b_frames = std::max(context.has_b_frames, static_cast<int>(header.reorderDepth));
+}
+
+Result<ContextPtr> openContext(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options,
+                               const std::optional<bitstream::StreamHeader>& header) {
+    ContextPtr context(avcodec_alloc_context3(decoder));
+    if (!context) return fail(ENOMEM);
+    context->flags |= AV_CODEC_FLAG_UNALIGNED;
+    context->apply_cropping = 0;
+    context->max_pixels = static_cast<int64_t>(options.maxPixels);
+    if (options.memory) countPictures(*context, options.memory);
+    context->thread_count = static_cast<int>(std::clamp(options.threads, 1U, kMostThreads));
+    context->thread_type = threadType(codec, options.threadType);
+    if (codec == v4l2::Codec::Av1 && options.threadType != ThreadType::Frame) context->flags |= AV_CODEC_FLAG_LOW_DELAY;
+    if (codec == v4l2::Codec::Xvid) context->codec_tag = MKTAG('X', 'V', 'I', 'D');
+    if (needsSetup(codec) && !setUp(*context, codec, *header)) return fail(ENOMEM);
+    if (header) raiseReorderDepth(*context, codec, *header);
+    const int error = avcodec_open2(context.get(), decoder, nullptr);
+    if (error >= 0) return context;
+    if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
+    if (needsSetup(codec)) return ContextPtr();
+    return fail(EIO);
+}
+
+}  // namespace daedalus::codec::ffmpeg
