@@ -36,6 +36,7 @@ struct TestNode::Server {
     std::unique_ptr<transport::SocketServer> socket;
     CuseMappings mappings;
     std::unique_ptr<transport::CuseNode> cuse;
+    bool isMapped = false;  ///< by the kernel module: `mappings` are not needed
     std::string path;
 };
 
@@ -59,8 +60,10 @@ TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, dev
         server_->socket = *std::move(socket);
         server_->path = server_->socket->nodePath();
     }
-    if (transport() == "cuse") {
-        auto cuse = transport::serveCuse(loop_, node_, {.nodePath = "/dev/video250", .extension = &server_->mappings});
+    if (transport() == "cuse" || transport() == "shim") {
+        server_->isMapped = transport() == "shim";
+        auto cuse = transport::serveCuse(
+            loop_, node_, {.nodePath = "/dev/video250", .extension = server_->isMapped ? nullptr : &server_->mappings});
         if (!cuse) throw std::runtime_error("cannot serve /dev/video250 by CUSE");
         server_->cuse = *std::move(cuse);
         server_->path = server_->cuse->nodePath();
@@ -100,7 +103,7 @@ std::unique_ptr<Client> TestNode::open(int flags) {
     if (!server_->path.empty()) {
         UniqueFd fd(::open(server_->path.c_str(), O_RDWR | O_CLOEXEC | flags));
         if (!fd) throw std::runtime_error("cannot open the node");
-        if (server_->cuse) return std::make_unique<CuseClient>(std::move(fd), server_->mappings);
+        if (server_->cuse && !server_->isMapped) return std::make_unique<CuseClient>(std::move(fd), server_->mappings);
         return std::make_unique<FdClient>(std::move(fd));
     }
     auto file = transport::openInproc(loop_, node_, flags);

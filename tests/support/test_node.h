@@ -28,7 +28,8 @@ public:
 };
 
 /// A node on its own loop thread. DAEDALUS_TEST_TRANSPORT says how open() reaches it: "inproc" (default), "socket" (the test
-/// then runs under the preload library and DAEDALUS_SOCKET names where to listen), or "cuse" (which needs /dev/cuse).
+/// then runs under the preload library and DAEDALUS_SOCKET names where to listen), "cuse" (which needs /dev/cuse; what a kernel
+/// module would add is done by cuse_client.h), or "shim" (the same with the kernel module daedalus-shim).
 class TestNode {
 public:
     explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2,

@@ -168,6 +168,8 @@ for part in buffers formats facts decode; do
     case_of "contract over CUSE: $part" contract $part
     case_of "contract over CUSE by retry: $part" contract_by_retry $part
 done
+# What real codecs do does not depend on how calls travel: once.
+case_of 'contract over CUSE: streams' contract streams
 case_of 'single calls' calls
 case_of 'single calls by retry' calls_by_retry
 case_of 'waits, signals, the end of the device' waits
