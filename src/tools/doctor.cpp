@@ -26,6 +26,7 @@ extern "C" {
 #include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/uapi.h"
 #include "endpoint.h"
+#include "proto/daedalus_shim.h"
 
 namespace daedalus::tools {
 namespace {
@@ -95,7 +96,14 @@ Finding clientMemory() {
 }
 
 Finding shim() {
-    return deviceFile("kernel shim", "/dev/daedalus-shim", "CUSE nodes have mmap and EXPBUF",
+    const UniqueFd control(::open(DAEDALUS_SHIM_DEVICE, O_RDWR | O_CLOEXEC));
+    uint32_t version = 0;
+    if (control && (::ioctl(control.get(), DAEDALUS_SHIM_GET_VERSION, &version) < 0 || version != DAEDALUS_SHIM_VERSION))
+        return {"kernel shim", "other version",
+                fmt::format("the module speaks version {} of its protocol, this daedalus version {}; CUSE nodes have no mmap "
+                            "and EXPBUF until the one that came with it is loaded",
+                            version, DAEDALUS_SHIM_VERSION)};
+    return deviceFile("kernel shim", DAEDALUS_SHIM_DEVICE, "CUSE nodes have mmap and EXPBUF",
                       "CUSE nodes have mmap and EXPBUF only if the daemon may open it: be root, or give it by a udev rule",
                       "CUSE nodes have no mmap and EXPBUF; build and load the module of subprojects/daedalus-shim");
 }

@@ -99,7 +99,7 @@ void Shim::begin() {
     }
     uint32_t version = 0;
     (void)command(control_.get(), DAEDALUS_SHIM_GET_VERSION, &version);
-    if (version != DAEDALUS_SHIM_VERSION) return refuse(DAEDALUS_SHIM_DEVICE, EPROTO, "load the module of this version");
+    if (version != DAEDALUS_SHIM_VERSION) return leave(version);
     attacher_ = startAttacher(control_.get(), nodePath_);
     if (attacher_ < 0) return refuse("daedalus-shim", errno, "the daemon must be able to start a process");
     state_ = State::Attaching;
@@ -128,6 +128,16 @@ bool Shim::reap(int waitFlags) {
         log::info("{}: the kernel module daedalus-shim adds mmap and EXPBUF for programs that open it from now on", nodePath_);
     }
     return true;
+}
+
+void Shim::leave(uint32_t version) {
+    control_.reset();
+    // Once for each module that is not ours: every client that opens the device comes by here.
+    if (std::exchange(foreignVersion_, version) == version) return;
+    log::warn(
+        "{}: serving without mmap and EXPBUF: the kernel module daedalus-shim speaks version {} of its protocol, this daemon "
+        "version {}; unload it (`rmmod daedalus-shim`) and load the one that came with this daemon",
+        nodePath_, version, DAEDALUS_SHIM_VERSION);
 }
 
 void Shim::refuse(const std::string& thing, int error, const char* advice) {

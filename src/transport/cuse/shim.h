@@ -27,9 +27,9 @@ public:
     Shim(const Shim&) = delete;
     Shim& operator=(const Shim&) = delete;
 
-    /// Begins to attach, if the module is there and this was not done before. The module asks the device meanwhile, so that
-    /// somebody else must wait for it: a process that shares nothing with us. A thread would hold /dev/cuse open, or hold up
-    /// our end, if we died before we had answered, and the kernel would wait for that answer for ever.
+    /// Begins to attach, if the module of our version is there and this was not done before. The module asks the device
+    /// meanwhile, so that somebody else must wait for it: a process that shares nothing with us. A thread would hold /dev/cuse
+    /// open, or hold up our end, if we died before we had answered, and the kernel would wait for that answer for ever.
     void begin();
     /// Calls `serve` (which answers requests of the device, and waits no longer than it is told) until the attempt under way
     /// has ended.
@@ -52,12 +52,15 @@ private:
     /// Learns how the process of begin() has ended; false if it has not (with WNOHANG).
     bool reap(int waitFlags);
     void refuse(const std::string& thing, int error, const char* advice);
+    /// The module there speaks another version (0: it does not tell): it may be replaced while we run.
+    void leave(uint32_t version);
 
     EventLoop& loop_;
     const std::string nodePath_;
     State state_ = State::Idle;
     UniqueFd control_;
-    pid_t attacher_ = 0;  ///< while it is at it
+    std::optional<uint32_t> foreignVersion_;  ///< of the last module that was not ours
+    pid_t attacher_ = 0;                      ///< while it is at it
     UniqueFd attacherFd_;
     EventLoop::Registration watch_;
 };

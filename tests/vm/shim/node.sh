@@ -67,6 +67,58 @@ finds_it_later() {
     cmp second.yuv vp8.ivf.yuv
     ends KILL
 }
+# What a daemon sees of a module of another version: a device of that name, which tells the version $1 and serves until it is killed.
+foreign_module() {
+    python3 -B - "$1" <<'END' &
+import os, struct, sys
+fd = os.open("/dev/cuse", os.O_RDWR)
+answers = {
+    4096: struct.pack("<18I", 7, 31, 0, 0, 4096, 4096, 0, 0, *[0] * 10) + b"DEVNAME=daedalus-shim\0",  # CUSE_INIT
+    14: bytes(16),  # OPEN
+    39: struct.pack("<iIII", 0, 0, 0, 0) + struct.pack("<I", int(sys.argv[1])),  # IOCTL: GET_VERSION
+    18: b"",  # RELEASE
+}
+while True:
+    opcode, unique = struct.unpack_from("<IQ", os.read(fd, 1 << 17), 4)
+    if opcode in answers:
+        os.write(fd, struct.pack("<IiQ", 16 + len(answers[opcode]), 0, unique) + answers[opcode])
+END
+    foreign=$!
+    wait_for 20 test -e /dev/daedalus-shim
+}
+forgets_foreign_module() {
+    kill -KILL $foreign
+    wait_for 5 test ! -e /dev/daedalus-shim
+}
+refuses_other_versions() {
+    [ ! -e /dev/daedalus-shim ] || rmmod daedalus-shim
+    ours=$(sed -n 's/^#define DAEDALUS_SHIM_VERSION //p' "$VM_SOURCE/proto/daedalus_shim.h")
+    other=$((ours + 1))
+    foreign_module $other
+    trap 'kill -KILL $foreign' EXIT
+    "$daedalus" doctor >report || true
+    grep '^kernel shim  *other version' report | grep "speaks version $other of its protocol, this daedalus version $ours;" ||
+        { cat report; false; }
+    serve_now
+    trap 'kill -KILL $server $foreign' EXIT
+    wanted="daedalus-shim speaks version $other of its protocol, this daemon version $ours; unload it (\`rmmod daedalus-shim\`)"
+    # Once, and clients are served without it.
+    for round in 1 2; do "$daedalus" decode --device $node --memory userptr -o other.yuv h264.mp4; done
+    cmp other.yuv h264.mp4.yuv
+    same 'warnings' 1 "$(grep -cF "$wanted" log)"
+    # An older one that takes its place is told of, too; ours is used.
+    forgets_foreign_module
+    foreign_module $((ours - 1))
+    v4l2-ctl -d $node -D >/dev/null
+    grep -q "daedalus-shim speaks version $((ours - 1)) of" log
+    forgets_foreign_module
+    load
+    v4l2-ctl -d $node -D >/dev/null
+    wait_for 10 grep -q 'daedalus-shim adds mmap and EXPBUF' log
+    "$daedalus" decode --device $node --memory mmap -o other.yuv h264.mp4
+    cmp other.yuv h264.mp4.yuv
+    ends TERM
+}
 static_client_decodes() {
     serve
     if ldd "$programs/static_client" >/dev/null 2>&1; then fail 'it is linked dynamically'; fi
@@ -124,6 +176,7 @@ check 'cuse loads, streams are made' makes_streams
 modprobe cuse
 check 'the daemon finds the module and lets go of it' serves
 check 'a daemon that is running finds the module when it is loaded' finds_it_later
+check 'a module of another version is refused, and the right one found in its place' refuses_other_versions
 check 'a statically linked client decodes by MMAP' static_client_decodes
 check 'v4l2-ctl --stream-mmap decodes' v4l2_ctl_decodes
 check 'ffmpeg h264_v4l2m2m decodes' ffmpeg_decodes h264 h264.mp4
