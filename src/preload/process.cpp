@@ -50,7 +50,8 @@ bool greet() {
     hello.in = &into;
     hello.inCount = 1;
     if (exchange(hello) != Outcome::Answered || hello.reply.error != 0) return false;
-    if (hello.received < sizeof answer.head || answer.head.followCount > proto::kMaxFollows) return false;
+    if (hello.received < sizeof answer.head || answer.head.version != proto::kProtocolVersion) return false;
+    if (answer.head.followCount > proto::kMaxFollows) return false;
     answer.head.nodePath[sizeof answer.head.nodePath - 1] = '\0';
     answer.head.card[sizeof answer.head.card - 1] = '\0';
     greeting = answer;

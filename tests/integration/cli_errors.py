@@ -4,13 +4,16 @@
 Usage: cli_errors.py DAEDALUS PRELOAD_LIBRARY
 """
 
+import errno
 import os
 import pathlib
 import signal
+import socket
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -228,6 +231,93 @@ except OSError as error:
         errors = client.communicate(timeout=60)[1]
         self.assertEqual(client.returncode, 1, errors)
         self.assertIn("daemon behind it has gone", errors)
+
+
+# proto/wire.h: Request {kind, flags, session, value, length, sequence, cmd, ...}, and what this build speaks.
+REQUEST = struct.Struct("=IIQQQII16x")
+HELLO, PROTOCOL = 1, 1
+
+
+class OtherDaemon:
+    """A daemon that speaks another version of the protocol: it answers each HELLO with EPROTO, or, as one that does not look,
+    with its own version. A context; the value is its socket."""
+
+    def __init__(self, folder, looks):
+        self.path = pathlib.Path(folder) / "other.sock"
+        self.looks, self.greeted = looks, 0
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.listener.bind(str(self.path))
+        self.listener.listen()
+
+    def __enter__(self):
+        threading.Thread(target=self.serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+    def serve(self):
+        while True:
+            try:
+                client = self.listener.accept()[0]
+            except OSError:
+                return
+            with client:
+                while request := client.recv(8192):
+                    self.greeted += 1
+                    self.answer(client, REQUEST.unpack_from(request))
+
+    def answer(self, client, request):
+        kind, sequence = request[0], request[5]
+        assert kind == HELLO, f"asked for {kind} after an answer that ends the conversation"
+        body = b"" if self.looks else struct.pack("=IIQII64s32sQ", PROTOCOL + 1, 0, 7, 81, 250, b"/dev/video250", b"other", 0)
+        client.send(struct.pack("=IiIIQII32x", sequence, errno.EPROTO if self.looks else 0, 0, 0, 0, len(body), 0) + body)
+
+
+class Versions(unittest.TestCase):
+    """Client and daemon of different builds."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="daedalus-test-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def test_run_attaches_to_no_other_version(self):
+        for looks in (True, False):
+            with OtherDaemon(self.folder, looks) as other:
+                done = daedalus("run", "--attach", other.path, "--", "true")
+                self.assertEqual(done.returncode, 125, done.stderr)
+                for text in (f"--attach {other.path}", "not a daemon of this version", "restart it from the same build"):
+                    self.assertIn(text, done.stderr)
+            other.path.unlink()
+
+    def test_programs_find_no_node_of_another_version(self):
+        program = "import os\ntry: os.open('/dev/video250', os.O_RDWR)\nexcept FileNotFoundError: print('no node')"
+        for looks in (True, False):
+            with OtherDaemon(self.folder, looks) as other:
+                done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
+                                      env=environment(LD_PRELOAD=str(PRELOAD), DAEDALUS_SOCKET=str(other.path)))
+                self.assertEqual((done.returncode, done.stdout), (0, "no node\n"), done.stderr)
+                self.assertGreater(other.greeted, 0)
+            other.path.unlink()
+
+    def test_the_daemon_tells_of_clients_of_another_version(self):
+        path = pathlib.Path(self.folder) / "daedalus.sock"
+        server = subprocess.Popen([DAEDALUS, "serve", "--socket", path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                  text=True, env=environment())
+        self.addCleanup(server.stderr.close)
+        self.addCleanup(server.wait)
+        self.addCleanup(server.kill)
+        self.assertIn("serving /dev/video", server.stderr.readline())
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+            client.settimeout(20)
+            client.connect(str(path))
+            client.send(REQUEST.pack(HELLO, 0, 0, PROTOCOL + 1, 0, 5, 0))
+            self.assertEqual(struct.unpack_from("=Ii", client.recv(8192)), (5, errno.EPROTO))
+        said = server.stderr.readline()
+        for text in (f"pid {os.getpid()}", f"speaks version {PROTOCOL + 1}", f"this daemon speaks {PROTOCOL}",
+                     "use the libdaedalus-preload.so that was built with it"):
+            self.assertIn(text, said)
 
 
 if __name__ == "__main__":
