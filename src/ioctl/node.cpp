@@ -1,5 +1,7 @@
 #include "daedalus/ioctl/node.h"
 
+#include <poll.h>
+
 #include "daedalus/device/device.h"
 #include "dispatcher.h"
 
@@ -12,6 +14,11 @@ const ValidRows& validRows() {
 }
 
 }  // namespace
+
+uint32_t answerToPoll(uint32_t readiness, uint32_t events) {
+    constexpr uint32_t kData = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
+    return readiness & (events & kData ? events | POLLERR : events & ~uint32_t{POLLERR});
+}
 
 Node::Node(device::Device& device) : device_(device) {}
 Node::~Node() = default;

@@ -26,8 +26,7 @@ public:
         return ::poll(&one, 1, timeoutMs) > 0 ? one.revents : short{0};
     }
     void setNonblocking(bool nonblocking) override { ::fcntl(fd_.get(), F_SETFL, nonblocking ? O_NONBLOCK : 0); }
-
-    [[nodiscard]] int fd() const { return fd_.get(); }
+    [[nodiscard]] int fd() const override { return fd_.get(); }
 
 private:
     UniqueFd fd_;

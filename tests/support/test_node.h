@@ -25,6 +25,8 @@ public:
     /// The events that are set, 0 after `timeoutMs`.
     virtual short poll(short events, int timeoutMs) = 0;
     virtual void setNonblocking(bool nonblocking) = 0;
+    /// The open file itself, for select() and epoll; -1 in process, where there is none.
+    [[nodiscard]] virtual int fd() const { return -1; }
 };
 
 /// A node on its own loop thread. DAEDALUS_TEST_TRANSPORT says how open() reaches it: "inproc" (default), "socket" (the test

@@ -45,6 +45,10 @@ public:
 // Dropping a File closes it: parked calls are answered with EBADF, buffers that a worker still has are waited for in the
 // background.
 
+/// What poll() answers to who asks for `events`, of a file's readiness(): those of them that are set, and POLLERR, asked for or
+/// not. But v4l2_m2m_poll() looks at the queues only for those who ask for data: to others their error is not told.
+[[nodiscard]] uint32_t answerToPoll(uint32_t readiness, uint32_t events);
+
 /// One node (/dev/videoN). Files must be gone before it. Loop thread.
 class Node {
 public:

@@ -1,7 +1,5 @@
 #include "open_file.h"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -14,9 +12,6 @@
 
 namespace daedalus::transport::cuse {
 namespace {
-
-/// poll(2) bits that v4l2_m2m_poll() looks at the queues for; without them a queue's error is not reported.
-constexpr uint32_t kDataEvents = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
 
 bool mayWait(uint32_t cmd) { return cmd == VIDIOC_DQBUF || cmd == VIDIOC_DQEVENT; }
 
@@ -190,9 +185,7 @@ void OpenFile::poll(fuse_req_t request, uint32_t events, fuse_pollhandle* handle
         dropPollHandle();
         pollHandle_ = handle;
     }
-    uint32_t ready = file_->readiness();
-    if ((events & kDataEvents) == 0) ready &= POLLPRI;
-    ::fuse_reply_poll(request, ready);
+    ::fuse_reply_poll(request, ioctl::answerToPoll(file_->readiness(), events));
 }
 
 void OpenFile::readinessChanged() {

@@ -133,13 +133,15 @@ void LoopFile::wakeSoon() {
 }
 
 void LoopFile::wakePollers() {
-    const uint32_t ready = file_ ? file_->readiness() : uint32_t{POLLHUP};
+    if (!file_) return;
+    const uint32_t readiness = file_->readiness();
     for (auto poller = pollers_.begin(); poller != pollers_.end();) {
-        if (!(ready & poller->events)) {
+        const uint32_t answer = ioctl::answerToPoll(readiness, poller->events);
+        if (answer == 0) {
             ++poller;
             continue;
         }
-        poller->ready.set_value(ready & poller->events);
+        poller->ready.set_value(answer);
         poller = pollers_.erase(poller);
     }
 }
@@ -148,8 +150,7 @@ int LoopFile::poll(short events, short* revents, int timeoutMs) {
     std::future<uint32_t> ready;
     std::list<Poller>::iterator mine;
     onLoop([&] {
-        // POLLERR is reported whether it was asked for or not.
-        pollers_.push_back({static_cast<uint32_t>(events) | POLLERR, {}});
+        pollers_.push_back({static_cast<uint32_t>(events), {}});
         mine = std::prev(pollers_.end());
         ready = mine->ready.get_future();
         wakePollers();
