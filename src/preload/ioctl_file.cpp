@@ -111,9 +111,7 @@ private:
         auto* const planes = static_cast<v4l2_plane*>(firstBytes);
         if (own && role == proto::MemoryRole::Give) return give(argument, first, buffer, planes, firstAddress);
         const int error = runShallow(argument, any ? &first : nullptr, firstBytes, firstAddress, nullptr);
-        if (error == 0 && own && role == proto::MemoryRole::Take && buffer.memory == V4L2_MEMORY_USERPTR) {
-            return take(firstAddress, first.length);
-        }
+        if (error == 0 && planar && role == proto::MemoryRole::Take) return take(firstAddress, first.length);
         return error;
     }
 
@@ -165,12 +163,13 @@ private:
         return error;
     }
 
-    /// After DQBUF of a USERPTR buffer.
+    /// After DQBUF. The answer says of what kind the buffer is: as in the kernel, what the program wrote there does not count.
     int take(uint64_t planesAddress, size_t planesLength) {
         v4l2_buffer buffer;
         v4l2_plane planes[kMaxPlanes];
-        if (planesLength > sizeof planes) return 0;
-        if (!copyIn(&buffer, address_, sizeof buffer) || !copyIn(planes, planesAddress, planesLength)) return EFAULT;
+        if (!copyIn(&buffer, address_, sizeof buffer)) return EFAULT;
+        if (buffer.memory != V4L2_MEMORY_USERPTR || planesLength > sizeof planes) return 0;
+        if (!copyIn(planes, planesAddress, planesLength)) return EFAULT;
         if (buffer.length * sizeof planes[0] > planesLength) return 0;
         return takePlanes(session_, buffer, planes) ? 0 : EFAULT;
     }
