@@ -163,21 +163,9 @@ std::optional<Sps> readSps(Bytes payload, unsigned& id) {
     if (id > 31 || chroma > 3 || sps.frameNumBits > 16 || sps.pocLsbBits > 16 || !in.ok() ||
         !sizeAllowed(mbWidth * 16, mbHeight * 16))
         return std::nullopt;
-    const auto width = static_cast<uint32_t>(mbWidth * 16);
-    const auto height = static_cast<uint32_t>(mbHeight * 16);
-    setSize(format, width, height);
+    setSize(format, static_cast<uint32_t>(mbWidth * 16), static_cast<uint32_t>(mbHeight * 16));
     format.interlaced = !sps.frameMbsOnly;
-    if (in.flag()) {
-        const uint64_t unitX = chroma == 1 || chroma == 2 ? 2 : 1;
-        const uint64_t unitY = (chroma == 1 ? 2 : 1) * (sps.frameMbsOnly ? 1 : 2);
-        const uint64_t left = in.ue() * unitX;
-        const uint64_t right = in.ue() * unitX;
-        const uint64_t top = in.ue() * unitY;
-        const uint64_t bottom = in.ue() * unitY;
-        if (left + right < width && top + bottom < height)
-            format.visible = {static_cast<int32_t>(left), static_cast<int32_t>(top),
-                              static_cast<uint32_t>(width - left - right), static_cast<uint32_t>(height - top - bottom)};
-    }
+    if (in.flag()) readWindow(in, format, chroma, sps.frameMbsOnly ? 1 : 2);
     // Without a word on reordering, what the level allows: a smaller guess would drop pictures that come out of order.
     const bool level1b = level == 11 && (constraints & 0x10) && profile <= 88;
     const bool intraOnly = (constraints & 0x10) && isHigh(profile);

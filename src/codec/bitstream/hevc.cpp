@@ -112,17 +112,7 @@ std::optional<StreamHeader> readSps(Bytes payload, unsigned& id) {
     const uint32_t height = in.ue();
     if (id > 15 || chroma > 3 || !in.ok() || !sizeAllowed(width, height)) return std::nullopt;
     setSize(format, width, height);
-    if (in.flag()) {
-        const uint64_t unitX = chroma == 1 || chroma == 2 ? 2 : 1;
-        const uint64_t unitY = chroma == 1 ? 2 : 1;
-        const uint64_t left = in.ue() * unitX;
-        const uint64_t right = in.ue() * unitX;
-        const uint64_t top = in.ue() * unitY;
-        const uint64_t bottom = in.ue() * unitY;
-        if (left + right < width && top + bottom < height)
-            format.visible = {static_cast<int32_t>(left), static_cast<int32_t>(top),
-                              static_cast<uint32_t>(width - left - right), static_cast<uint32_t>(height - top - bottom)};
-    }
+    if (in.flag()) readWindow(in, format, chroma);
     format.bitDepth = static_cast<uint8_t>(8 + std::min(in.ue(), 8U));
     in.ue();
     const unsigned pocLsbBits = in.ue() + 4;

@@ -1,4 +1,4 @@
-// What the headers of several codecs say of the display in the same way; most of it is the VUI of H.264 and HEVC.
+// What the headers of several codecs say of the display in the same way; most of it is in the parameter sets of H.264 and HEVC.
 #pragma once
 
 #include <algorithm>
@@ -42,6 +42,23 @@ inline void readAspect(BitReader& in, StreamFormat& format) {
         aspect.den = in.bits(16);
     }
     setAspect(format, aspect);
+}
+
+/// The cropping (H.264) or conformance (HEVC) window behind its flag, into `format`, which has the whole frame's size. It
+/// counts samples of the chroma that chroma_format_idc is (0 also for planes coded apart); `verticalUnits`: 2 if a frame may
+/// have fields. A window that leaves nothing is no window.
+inline void readWindow(BitReader& in, StreamFormat& format, unsigned chromaFormat, unsigned verticalUnits = 1) {
+    const v4l2::Rect whole = format.visible;
+    const uint64_t unitAcross = chromaFormat == 1 || chromaFormat == 2 ? 2 : 1;
+    const uint64_t unitDown = (chromaFormat == 1 ? 2 : 1) * verticalUnits;
+    const uint64_t left = in.ue() * unitAcross;
+    const uint64_t right = in.ue() * unitAcross;
+    const uint64_t top = in.ue() * unitDown;
+    const uint64_t bottom = in.ue() * unitDown;
+    if (left + right < whole.width && top + bottom < whole.height)
+        format.visible = {static_cast<int32_t>(left), static_cast<int32_t>(top),
+                          static_cast<uint32_t>(whole.width - left - right),
+                          static_cast<uint32_t>(whole.height - top - bottom)};
 }
 
 /// Code points of H.273, at first "unspecified".
