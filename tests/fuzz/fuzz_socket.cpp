@@ -9,6 +9,7 @@
 #include "client.h"
 #include "daedalus/transport/socket.h"
 #include "stage.h"
+#include "target.h"
 #include "wire_client.h"
 
 namespace daedalus::fuzz {
@@ -138,13 +139,10 @@ void run(World& world, Input& input) {
 }
 
 }  // namespace
-}  // namespace daedalus::fuzz
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
-
-extern "C" __attribute__((visibility("default"))) int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-    static daedalus::fuzz::World world;
-    daedalus::fuzz::Input input({data, size});
-    daedalus::fuzz::run(world, input);
-    return 0;
+void runTarget(Input& input) {
+    static World world;
+    run(world, input);
 }
+
+}  // namespace daedalus::fuzz

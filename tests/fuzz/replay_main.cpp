@@ -1,13 +1,12 @@
 // Gives a fuzz target every file of the folders that are named, in builds that have no libFuzzer.
 #include <algorithm>
-#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <vector>
 
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
+#include "target.h"
 
 int main(int argc, char** argv) {
     size_t files = 0;
@@ -20,8 +19,9 @@ int main(int argc, char** argv) {
             // Last line before a crash: which input it was.
             std::fprintf(stderr, "%s\n", path.c_str());
             std::ifstream file(path, std::ios::binary);
-            const std::vector<char> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-            LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+            const std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+            daedalus::fuzz::Input input(bytes);
+            daedalus::fuzz::runTarget(input);
             ++files;
         }
     }
