@@ -3,18 +3,15 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavcodec/bsf.h>
-#include <libavutil/imgutils.h>
 #include <libavutil/log.h>
-#include <libavutil/md5.h>
 #include <libavutil/opt.h>
 #include <libavutil/pixdesc.h>
 }
 
-#include <array>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <memory>
+
+#include "av_owned.h"
 
 /// LeakSanitizer asks for this by name. The encoders that make the streams leak by themselves.
 extern "C" const char* __lsan_default_suppressions();
@@ -22,48 +19,6 @@ extern "C" const char* __lsan_default_suppressions() { return "leak:libx265\nlea
 
 namespace daedalus::test {
 namespace {
-
-struct Freer {
-    void operator()(AVCodecContext* context) const { avcodec_free_context(&context); }
-    void operator()(AVFrame* frame) const { av_frame_free(&frame); }
-    void operator()(AVPacket* packet) const { av_packet_free(&packet); }
-    void operator()(AVBSFContext* filter) const { av_bsf_free(&filter); }
-};
-template <class T>
-using Owned = std::unique_ptr<T, Freer>;
-
-AVCodecID idOf(v4l2::Codec codec) {
-    switch (codec) {
-        case v4l2::Codec::H264:
-            return AV_CODEC_ID_H264;
-        case v4l2::Codec::Hevc:
-            return AV_CODEC_ID_HEVC;
-        case v4l2::Codec::Vp8:
-            return AV_CODEC_ID_VP8;
-        case v4l2::Codec::Vp9:
-            return AV_CODEC_ID_VP9;
-        case v4l2::Codec::Av1:
-            return AV_CODEC_ID_AV1;
-        case v4l2::Codec::Mpeg2:
-            return AV_CODEC_ID_MPEG2VIDEO;
-        case v4l2::Codec::Mpeg1:
-            return AV_CODEC_ID_MPEG1VIDEO;
-        case v4l2::Codec::Mpeg4:
-        case v4l2::Codec::Xvid:
-            return AV_CODEC_ID_MPEG4;
-        case v4l2::Codec::H263:
-            return AV_CODEC_ID_H263;
-        case v4l2::Codec::Flv1:
-            return AV_CODEC_ID_FLV1;
-        case v4l2::Codec::Mjpeg:
-            return AV_CODEC_ID_MJPEG;
-        case v4l2::Codec::Vc1G:
-            return AV_CODEC_ID_VC1;
-        case v4l2::Codec::Vc1L:
-            return AV_CODEC_ID_WMV3;
-    }
-    return AV_CODEC_ID_NONE;
-}
 
 const AVCodec* encoderOf(v4l2::Codec codec) {
     switch (codec) {
@@ -275,66 +230,12 @@ Owned<AVBSFContext> cropFilter(v4l2::Codec codec, const AVCodecContext* encoder,
     return owned;
 }
 
-std::string visibleMd5(const AVFrame* frame) {
-    const auto format = static_cast<AVPixelFormat>(frame->format);
-    const int size = av_image_get_buffer_size(format, frame->width, frame->height, 1);
-    if (size < 0) return {};
-    std::vector<std::byte> packed(static_cast<size_t>(size));
-    av_image_copy_to_buffer(reinterpret_cast<uint8_t*>(packed.data()), size, frame->data, frame->linesize, format, frame->width,
-                            frame->height, 1);
-    return md5(packed);
-}
-
-void decode(v4l2::Codec codec, std::span<const AccessUnit> units, const std::function<void(const AVFrame*)>& take) {
-    const AVCodec* decoder = codec == v4l2::Codec::Av1 ? avcodec_find_decoder_by_name("libdav1d") : nullptr;
-    if (!decoder) decoder = avcodec_find_decoder(idOf(codec));
-    if (!decoder) return;
-    const Owned<AVCodecContext> context(avcodec_alloc_context3(decoder));
-    const Owned<AVFrame> frame(av_frame_alloc());
-    const Owned<AVPacket> packet(av_packet_alloc());
-    context->thread_count = 1;
-    // Without this FFmpeg drops left crops that would misalign its lines.
-    context->flags |= AV_CODEC_FLAG_UNALIGNED;
-    if (codec == v4l2::Codec::Xvid) context->codec_tag = MKTAG('X', 'V', 'I', 'D');
-    if (avcodec_open2(context.get(), decoder, nullptr) < 0) return;
-    const auto receiveAll = [&] {
-        while (avcodec_receive_frame(context.get(), frame.get()) >= 0) take(frame.get());
-    };
-    for (const AccessUnit& unit : units) {
-        if (av_new_packet(packet.get(), static_cast<int>(unit.bytes.size())) < 0) return;
-        std::memcpy(packet->data, unit.bytes.data(), unit.bytes.size());
-        static_cast<void>(avcodec_send_packet(context.get(), packet.get()));
-        av_packet_unref(packet.get());
-        receiveAll();
-    }
-    static_cast<void>(avcodec_send_packet(context.get(), nullptr));
-    receiveAll();
-}
-
 }  // namespace
 
 std::vector<std::byte> SynthStream::bytes() const {
     std::vector<std::byte> all;
     for (const AccessUnit& unit : units) all.insert(all.end(), unit.bytes.begin(), unit.bytes.end());
     return all;
-}
-
-std::string md5(std::span<const std::byte> bytes) {
-    std::array<uint8_t, 16> sum{};
-    av_md5_sum(sum.data(), reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
-    std::string hex;
-    for (const uint8_t byte : sum) {
-        constexpr const char* kDigits = "0123456789abcdef";
-        hex += kDigits[byte >> 4];
-        hex += kDigits[byte & 15];
-    }
-    return hex;
-}
-
-std::vector<std::string> referenceMd5(v4l2::Codec codec, std::span<const AccessUnit> units) {
-    std::vector<std::string> sums;
-    decode(codec, units, [&](const AVFrame* frame) { sums.push_back(visibleMd5(frame)); });
-    return sums;
 }
 
 std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t height, unsigned frames,
@@ -390,13 +291,12 @@ std::optional<SynthStream> synth(v4l2::Codec codec, uint32_t width, uint32_t hei
     static_cast<void>(avcodec_send_frame(context.get(), nullptr));
     collect();
 
-    decode(codec, stream.units, [&](const AVFrame* frame) {
-        if (stream.frameMd5.empty()) {
-            stream.width = static_cast<uint32_t>(frame->width);
-            stream.height = static_cast<uint32_t>(frame->height);
-        }
-        stream.frameMd5.push_back(visibleMd5(frame));
-    });
+    const std::vector<ReferenceFrame> decoded = referenceFrames(codec, stream.units);
+    for (const ReferenceFrame& frame : decoded) stream.frameMd5.push_back(frame.md5);
+    if (!decoded.empty()) {
+        stream.width = decoded.front().width;
+        stream.height = decoded.front().height;
+    }
     return stream;
 }
 

@@ -10,15 +10,9 @@
 
 #include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/stream_facts.h"
+#include "reference.h"
 
 namespace daedalus::test {
-
-/// One encoded picture (VP8, VP9: a frame or superframe; AV1: a temporal unit; H.264, HEVC: Annex B; else a picture with its
-/// headers).
-struct AccessUnit {
-    std::vector<std::byte> bytes;
-    bool key = false;
-};
 
 /// Luma samples that the stream's headers cut off each side. H.264 and HEVC only; with 4:2:0 all four must be even.
 struct SynthCrop {
@@ -70,11 +64,5 @@ struct SynthStream {
 
 /// `first` followed by `second`, as one stream (a change of size if theirs differ). The MD5s are computed anew.
 [[nodiscard]] SynthStream join(const SynthStream& first, const SynthStream& second);
-
-/// Decodes the units with plain libavcodec (one thread, default flags) and gives the frames' MD5s.
-[[nodiscard]] std::vector<std::string> referenceMd5(v4l2::Codec codec, std::span<const AccessUnit> units);
-
-/// MD5 as 32 hex digits.
-[[nodiscard]] std::string md5(std::span<const std::byte> bytes);
 
 }  // namespace daedalus::test
