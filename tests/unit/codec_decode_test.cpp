@@ -1,5 +1,7 @@
 // libavcodec behind codec::Decoder: pixels, headers, tags, drain and flush.
 #include <algorithm>
+#include <array>
+#include <bit>
 #include <catch2/catch.hpp>
 #include <map>
 #include <random>
@@ -51,6 +53,63 @@ void checkStream(const SynthStream& stream, unsigned threads = 1) {
         CHECK(frame->format().sameSetup(*headers));
         CHECK(frame->tag() < buffers.size());
     }
+}
+
+/// How many units a decoder takes until it gives a frame.
+size_t unitsUntilFrame(const SynthStream& stream, unsigned threads) {
+    auto decoder = openDecoder(stream.codec, threads);
+    Output output;
+    size_t units = 0;
+    while (output.frames.empty() && units < stream.units.size()) {
+        REQUIRE(decoder->send(stream.units[units].bytes, units));
+        ++units;
+        receiveAll(*decoder, output);
+    }
+    return units;
+}
+
+/// With a message in each unit, before its first picture data, that asks for film grain: two intensities of it, luma and Cb.
+SynthStream withFilmGrain(SynthStream stream) {
+    BitWriter out;
+    const auto wide = [&](uint32_t value) {  // se(v) of a value above zero
+        const auto code = 2 * value;
+        const auto length = static_cast<unsigned>(std::bit_width(code));
+        out.bits(code, 2 * length - 1);
+    };
+    out.bits(0b0'00'0'00'0010'110, 13);  // frequency filtering, additive, scale, components
+    for (int component = 0; component < 2; ++component) {
+        out.bits(1, 8);
+        out.bits(2, 3);
+        for (const uint32_t from : {0U, 128U}) {
+            out.bits(from, 8);
+            out.bits(from + 127, 8);
+            for (const uint32_t value : {100U, 8U, 8U}) wide(value);
+        }
+    }
+    out.bits(1, 1);  // holds for the sequence; as H.264's ue(v) for this picture
+    out.bits(1, 1);
+    const auto payload = out.bytes();
+    const bool hevc = stream.codec == v4l2::Codec::Hevc;
+    std::vector<uint8_t> unit = {0, 0, 1, static_cast<uint8_t>(hevc ? 39 << 1 : 6)};
+    if (hevc) unit.push_back(1);
+    unit.insert(unit.end(), {19, static_cast<uint8_t>(payload.size())});
+    unit.insert(unit.end(), payload.begin(), payload.end());
+    unit.push_back(0x80);
+    for (auto& [bytes, key] : stream.units) {
+        const auto code = std::array{std::byte{0}, std::byte{0}, std::byte{1}};
+        auto at = bytes.begin();
+        for (;;) {
+            at = std::search(at, bytes.end(), code.begin(), code.end());
+            REQUIRE(bytes.end() - at > 4);
+            const auto type = std::to_integer<unsigned>(at[3]);
+            if (hevc ? (type >> 1) < 32 : (type & 31) == 1 || (type & 31) == 5) break;
+            at += 3;
+        }
+        const auto* const begin = reinterpret_cast<const std::byte*>(unit.data());
+        bytes.insert(at, begin, begin + unit.size());
+    }
+    stream.frameMd5 = referenceMd5(stream.codec, stream.units);
+    return stream;
 }
 
 }  // namespace
@@ -121,6 +180,21 @@ TEST_CASE("interlaced") {
     REQUIRE(decoder->send(stream->units[0].bytes, 0));
     REQUIRE(decoder->headers());
     CHECK(decoder->headers()->interlaced);
+}
+
+TEST_CASE("film grain is what one thread puts on the pictures") {
+    const v4l2::Codec codec = GENERATE(v4l2::Codec::H264, v4l2::Codec::Hevc);
+    CAPTURE(v4l2::findCoded(codec)->name);
+    const auto plain = synth(codec, 176, 144, 8, {.gop = 4});
+    if (!plain) return skipWithoutEncoder();
+    const auto grained = withFilmGrain(*plain);
+    CHECK(grained.frameMd5.size() == plain->frameMd5.size());
+    CHECK(grained.frameMd5 != plain->frameMd5);
+    constexpr unsigned kThreads = 4;
+    checkStream(grained, kThreads);
+    // Frame threads put it on pictures that are not whole yet, now and then. They would show by their delay.
+    CHECK(unitsUntilFrame(*plain, kThreads) == kThreads);
+    CHECK(unitsUntilFrame(grained, kThreads) == 1);
 }
 
 TEST_CASE("each raw format that fits holds the same samples") {

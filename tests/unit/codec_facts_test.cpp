@@ -3,6 +3,7 @@
 
 #include "../../src/codec/bitstream/conformance.h"
 #include "../../src/codec/bitstream/hdr10.h"
+#include "../../src/codec/bitstream/sei.h"
 #include "../../src/codec/bitstream/stream_header.h"
 #include "../../src/codec/bitstream/syntax.h"
 #include "codec_support.h"
@@ -183,16 +184,19 @@ TEST_CASE("SEI messages: what is about HDR10 is found among others, and what is 
     message(out, 144, std::array<uint32_t, 2>{4000, 200}, 16);
     message(out, 137, std::array<uint32_t, 12>{1, 2, 3, 4, 5, 6, 7, 8, 0, 9, 0, 10}, 16);
     out.bits(0x80, 8);
-    v4l2::Hdr10 hdr10;
-    bitstream::readHdr10Sei(out.bytes(), hdr10);
+    const auto read = [](const std::vector<uint8_t>& unit) {
+        v4l2::Hdr10 said;
+        bitstream::forEachSei(unit, [&](uint32_t type, bitstream::Bytes bytes) { bitstream::readHdr10Sei(type, bytes, said); });
+        return said;
+    };
+    const v4l2::Hdr10 hdr10 = read(out.bytes());
     CHECK(hdr10.contentLight == v4l2::ContentLight{4000, 200});
     CHECK(hdr10.masteringDisplay == v4l2::MasteringDisplay{{1, 3, 5}, {2, 4, 6}, 7, 8, 9, 10});
 
     for (size_t size = 0; size < out.bytes().size(); ++size) {
         auto cut = out.bytes();
         cut.resize(size);
-        v4l2::Hdr10 partly;
-        bitstream::readHdr10Sei(cut, partly);
+        const v4l2::Hdr10 partly = read(cut);
         CHECK((partly.masteringDisplay == v4l2::MasteringDisplay{} || partly == hdr10));
     }
 }
@@ -233,4 +237,31 @@ TEST_CASE("AV1 metadata is in V4L2's units, and holds until another sequence beg
     // The same sequence header again, and another one.
     CHECK(bitstream::av1Header(unit(*stream), told)->format.hdr10 == told->format.hdr10);
     CHECK(bitstream::av1Header(unit(*other), told)->format.hdr10 == v4l2::Hdr10{});
+}
+
+TEST_CASE("film grain counts from the first picture, and else from a sequence with its parameter sets") {
+    constexpr std::array<uint8_t, 2> kGrain = {0x04, 0xF0};
+    constexpr std::array<uint8_t, 2> kCancelled = {0x84, 0xF0};
+    bitstream::FilmGrain grain;
+    grain.sei(19, kCancelled);
+    grain.sei(137, kGrain);
+    grain.sei(19, {});
+    grain.picture(true);
+    CHECK_FALSE(grain.inForce());
+
+    grain.sei(19, kGrain);
+    grain.picture(false);
+    grain.picture(true);
+    CHECK_FALSE(grain.inForce());
+    grain.parameterSet();
+    grain.picture(false);
+    CHECK_FALSE(grain.inForce());
+    grain.parameterSet();
+    grain.picture(true);
+    CHECK(grain.inForce());
+
+    bitstream::FilmGrain fromTheStart;
+    fromTheStart.sei(19, kGrain);
+    fromTheStart.picture(false);
+    CHECK(fromTheStart.inForce());
 }

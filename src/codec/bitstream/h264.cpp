@@ -4,6 +4,7 @@
 
 #include "conformance.h"
 #include "hdr10.h"
+#include "sei.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -200,13 +201,14 @@ public:
         if (isEnd(unit)) return UnitKind::EndOfStream;
         switch (unit[0] & 31U) {
             case 7:
+                grain_.parameterSet();
                 takeSps(unescape(unit.subspan(1), kHeaderLimit));
                 return UnitKind::Leading;
             case 8:
                 takePps(unescape(unit.subspan(1), kHeaderLimit));
                 return UnitKind::Leading;
             case 6:
-                hdr10_.sei(unescape(unit.subspan(1), kHeaderLimit));
+                takeSei(unescape(unit.subspan(1), kHeaderLimit));
                 return UnitKind::Leading;
             case 9:
                 return UnitKind::Leading;
@@ -228,6 +230,13 @@ private:
         if (!sps) return;
         if (!sawPicture_) header_ = sps->header;
         sps_[id] = *sps;
+    }
+
+    void takeSei(const std::vector<uint8_t>& payload) {
+        forEachSei(payload, [this](uint32_t type, Bytes message) {
+            hdr10_.sei(type, message);
+            grain_.sei(type, message);
+        });
     }
 
     void takePps(const std::vector<uint8_t>& payload) {
@@ -276,9 +285,11 @@ private:
         const UnitKind kind = kindAfter(before, now);
         if (kind == UnitKind::PictureStart) {
             hdr10_.picture(now.idr);
+            grain_.picture(now.idr);
             if (now.field) bottomFirst_ = now.bottom;
         }
         header_->format.hdr10 = hdr10_.inForce();
+        header_->filmGrain = grain_.inForce();
         header_->format.bottomFirst = bottomFirst_ && header_->format.interlaced;
         return kind;
     }
@@ -309,6 +320,7 @@ private:
     std::array<std::optional<Pps>, 256> pps_;
     std::optional<StreamHeader> header_;
     Hdr10Messages hdr10_;
+    FilmGrain grain_;
     PictureId last_;
     bool bottomFirst_ = false;
     bool secondField_ = false;

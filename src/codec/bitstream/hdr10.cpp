@@ -8,17 +8,6 @@ namespace {
 enum SeiType : uint8_t { kMasteringDisplaySei = 137, kContentLightSei = 144 };
 enum ObuMetadata : uint8_t { kContentLightObu = 1, kMasteringDisplayObu = 2 };
 
-/// A byte sequence in which 255 means that more follows.
-uint32_t readFf(BitReader& in) {
-    uint32_t value = 0;
-    uint32_t byte = 0;
-    do {
-        byte = in.bits(8);
-        value += byte;
-    } while (byte == 0xFF && in.ok());
-    return value;
-}
-
 v4l2::ContentLight readContentLight(BitReader& in) {
     v4l2::ContentLight light;
     light.max = static_cast<uint16_t>(in.bits(16));
@@ -64,23 +53,14 @@ v4l2::MasteringDisplay readAv1MasteringDisplay(BitReader& in) {
 
 }  // namespace
 
-void readHdr10Sei(Bytes payload, v4l2::Hdr10& hdr10) {
-    // The last byte holds the stop bit.
-    while (payload.size() > 2) {
-        BitReader in(payload);
-        const uint32_t type = readFf(in);
-        const uint32_t size = readFf(in);
-        const size_t head = in.position() / 8;
-        if (!in.ok() || size > payload.size() - head) return;
-        BitReader message(payload.subspan(head, size));
-        if (type == kContentLightSei) {
-            const auto light = readContentLight(message);
-            if (message.ok()) hdr10.contentLight = light;
-        } else if (type == kMasteringDisplaySei) {
-            const auto display = readMasteringDisplay(message);
-            if (message.ok()) hdr10.masteringDisplay = display;
-        }
-        payload = payload.subspan(head + size);
+void readHdr10Sei(uint32_t type, Bytes payload, v4l2::Hdr10& hdr10) {
+    BitReader message(payload);
+    if (type == kContentLightSei) {
+        const auto light = readContentLight(message);
+        if (message.ok()) hdr10.contentLight = light;
+    } else if (type == kMasteringDisplaySei) {
+        const auto display = readMasteringDisplay(message);
+        if (message.ok()) hdr10.masteringDisplay = display;
     }
 }
 

@@ -6,9 +6,8 @@
 
 namespace daedalus::codec::bitstream {
 
-/// Reads the messages of an SEI unit (unescaped, from behind its NAL unit header) that are about HDR10 into `hdr10`; what none
-/// of them says stays.
-void readHdr10Sei(Bytes payload, v4l2::Hdr10& hdr10);
+/// Reads an SEI message that is about HDR10 into `hdr10`; what it does not say stays.
+void readHdr10Sei(uint32_t type, Bytes payload, v4l2::Hdr10& hdr10);
 /// The same of an AV1 metadata OBU.
 void readHdr10Obu(Bytes payload, v4l2::Hdr10& hdr10);
 
@@ -16,8 +15,8 @@ void readHdr10Obu(Bytes payload, v4l2::Hdr10& hdr10);
 class Hdr10Messages {
 public:
     /// A message before the next picture.
-    void sei(Bytes payload) {
-        readHdr10Sei(payload, said_);
+    void sei(uint32_t type, Bytes payload) {
+        readHdr10Sei(type, payload, said_);
         pending_ = true;
     }
     /// A picture begins. `newSequence`: nothing from before is in force.

@@ -3,6 +3,7 @@
 
 #include "conformance.h"
 #include "hdr10.h"
+#include "sei.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -149,9 +150,10 @@ public:
         if (isPicture(unit)) return slice(unit);
         if (isEnd(unit)) return UnitKind::EndOfStream;
         const unsigned type = typeOf(unit);
+        if (type == 33) grain_.parameterSet();
         if (type == 33) takeSps(unescape(unit.subspan(2), kHeaderLimit));
         if (type == 34) takePps(unescape(unit.subspan(2), kHeaderLimit));
-        if (type == 39) hdr10_.sei(unescape(unit.subspan(2), kHeaderLimit));
+        if (type == 39) takeSei(unescape(unit.subspan(2), kHeaderLimit));
         const bool leading =
             (type >= 32 && type <= 35) || type == 39 || (type >= 41 && type <= 44) || (type >= 48 && type <= 55);
         return leading ? UnitKind::Leading : UnitKind::Other;
@@ -174,6 +176,13 @@ private:
         if (!sawPicture_) header_ = *header;
     }
 
+    void takeSei(const std::vector<uint8_t>& payload) {
+        forEachSei(payload, [this](uint32_t type, Bytes message) {
+            hdr10_.sei(type, message);
+            grain_.sei(type, message);
+        });
+    }
+
     void takePps(const std::vector<uint8_t>& payload) {
         BitReader in(payload);
         const unsigned id = in.ue();
@@ -189,9 +198,11 @@ private:
         if (type >= 16 && type <= 23) in.skip(1);
         const unsigned ppsId = in.ue();
         if (first) hdr10_.picture(startsSequence(type));
+        if (first) grain_.picture(startsSequence(type));
         if (in.ok() && ppsId < spsOfPps_.size() && spsOfPps_[ppsId] && sps_[*spsOfPps_[ppsId]]) {
             header_ = sps_[*spsOfPps_[ppsId]];
             header_->format.hdr10 = hdr10_.inForce();
+            header_->filmGrain = grain_.inForce();
             sawPicture_ = true;
         }
         return first ? UnitKind::PictureStart : UnitKind::Picture;
@@ -201,6 +212,7 @@ private:
     std::array<std::optional<unsigned>, 64> spsOfPps_;
     std::optional<StreamHeader> header_;
     Hdr10Messages hdr10_;
+    FilmGrain grain_;
     bool sawPicture_ = false;
 };
 

@@ -207,7 +207,7 @@ private:
         if (context_ && header_ && restarts(*header_, header)) {
             if (const auto result = drainContext(); !result) return result;
             forget();
-            if (needsSetup(codec_)) context_.reset();
+            if (needsSetup(codec_) || header_->filmGrain != header.filmGrain) context_.reset();
         }
         if (header_ && header_->setup != header.setup) setupRefused_ = false;
         header_ = header;
@@ -227,7 +227,7 @@ private:
             case v4l2::Codec::Xvid:
                 return before.format.visible != now.format.visible;
             default:
-                return before.setup != now.setup;
+                return before.setup != now.setup || before.filmGrain != now.filmGrain;
         }
     }
 

@@ -65,7 +65,9 @@ Result<ContextPtr> openContext(v4l2::Codec codec, const AVCodec* decoder, const 
     context->max_pixels = static_cast<int64_t>(options.maxPixels);
     if (options.memory) countPictures(*context, options.memory);
     context->thread_count = static_cast<int>(std::clamp(options.threads, 1U, kMostThreads));
-    context->thread_type = threadType(codec, options.threadType);
+    // A frame thread of libavcodec's may put film grain on a picture that another one has not decoded to its end.
+    const bool grain = header && header->filmGrain;
+    context->thread_type = threadType(codec, grain ? ThreadType::Slice : options.threadType);
     if (codec == v4l2::Codec::Av1 && options.threadType != ThreadType::Frame) context->flags |= AV_CODEC_FLAG_LOW_DELAY;
     if (codec == v4l2::Codec::Xvid) context->codec_tag = MKTAG('X', 'V', 'I', 'D');
     if (needsSetup(codec) && !setUp(*context, codec, *header)) return fail(ENOMEM);
