@@ -67,6 +67,17 @@ v4l2::Rect DecoderClient::visibleRect() const {
     return whole;
 }
 
+v4l2::Rect DecoderClient::croppedByContainer(v4l2::Rect visible) {
+    const auto macroblocks = [](uint32_t pixels) { return (pixels + 15) / 16; };
+    const StreamInfo& container = source_.info();
+    const bool within = container.width > 0 && container.height > 0 && visible.left == 0 && visible.top == 0 &&
+                        container.width <= visible.width && container.height <= visible.height &&
+                        macroblocks(container.width) == macroblocks(visible.width) &&
+                        macroblocks(container.height) == macroblocks(visible.height);
+    containerCrops_ = containerCrops_ && within && container.codec == v4l2::Codec::H264;
+    return containerCrops_ ? v4l2::Rect{0, 0, container.width, container.height} : visible;
+}
+
 uint32_t DecoderClient::minCaptureBuffers() {
     v4l2_control control{};
     control.id = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE;
@@ -97,7 +108,7 @@ Outcome<> DecoderClient::setUpCapture() {
     if (captureFormat_.width < width || captureFormat_.height < height)
         return failure("{}: a {} frame of {}x{} is too large for the node; choose another --device", endpoint_.name(),
                        rawFormat_->name, width, height);
-    visible_ = visibleRect();
+    visible_ = croppedByContainer(visibleRect());
     summary_.width = visible_.width;
     summary_.height = visible_.height;
     summary_.format = rawFormat_->name;

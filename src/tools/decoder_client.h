@@ -81,6 +81,9 @@ private:
     /// What the decoder's own frames are made of, as far as the node tells.
     [[nodiscard]] v4l2::Sampling streamSampling();
     [[nodiscard]] v4l2::Rect visibleRect() const;
+    /// `visible`, or less of it: of H.264 pictures FFmpeg shows what the container says, where that ends within their last
+    /// macroblocks; until the stream once disagrees.
+    [[nodiscard]] v4l2::Rect croppedByContainer(v4l2::Rect visible);
     [[nodiscard]] uint32_t minCaptureBuffers();
 
     /// Fills OUTPUT; at the end of the input starts the drain.
@@ -109,6 +112,7 @@ private:
     const v4l2::RawFormat* rawFormat_ = nullptr;
     v4l2::Sampling sampling_;
     v4l2::Rect visible_;
+    bool containerCrops_ = true;
 
     uint64_t packetsSent_ = 0;
     std::array<Sent, 1024> sent_{};  ///< of the last packets, by timestampUs modulo its size

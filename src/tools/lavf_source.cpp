@@ -3,10 +3,12 @@
 extern "C" {
 #include <libavcodec/avcodec.h>
 #include <libavutil/error.h>
+#include <libavutil/mem.h>
 }
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <vector>
 
 #include "extradata.h"
@@ -71,6 +73,21 @@ Fraction orElse(AVRational value, Fraction fallback) {
     return value.num > 0 && value.den > 0 ? Fraction{value.num, value.den} : fallback;
 }
 
+/// What makes Annex B of H.264 and HEVC behind lengths.
+Outcome<FilterPtr> makeFilter(v4l2::Codec codec, const AVStream& stream, const std::string& path) {
+    const char* name = codec == v4l2::Codec::H264 ? "h264_mp4toannexb" : "hevc_mp4toannexb";
+    AVBSFContext* raw = nullptr;
+    const AVBitStreamFilter* kind = av_bsf_get_by_name(name);
+    if (kind == nullptr || av_bsf_alloc(kind, &raw) < 0)
+        return failure("{}: libavcodec lacks the filter {}; install a complete one", path, name);
+    FilterPtr filter(raw);
+    filter->time_base_in = stream.time_base;
+    if (avcodec_parameters_copy(filter->par_in, stream.codecpar) < 0 || av_bsf_init(filter.get()) < 0)
+        return failure("{}: its {} parameters are damaged; repair or re-mux the file", path,
+                       avcodec_get_name(stream.codecpar->codec_id));
+    return filter;
+}
+
 class LavfSource : public PacketSource {
 public:
     /// `filter` makes Annex B of units behind lengths of `lengthBytes`; null, and 0, if there are none.
@@ -111,7 +128,32 @@ private:
             if (error == AVERROR_INVALIDDATA) return AVERROR_EOF;
             // Some demuxers take the end of the file for an error.
             if (error == AVERROR(EIO) && avio_feof(format_->pb) != 0) return AVERROR_EOF;
-            if (error < 0 || packet_->stream_index == stream_->index) return error;
+            if (error < 0) return error;
+            if (packet_->stream_index != stream_->index) continue;
+            takeNewHeaders();
+            return 0;
+        }
+    }
+
+    /// From this packet on the container has other parameters.
+    void takeNewHeaders() {
+        size_t size = 0;
+        const uint8_t* data = av_packet_get_side_data(packet_.get(), AV_PKT_DATA_NEW_EXTRADATA, &size);
+        if (data == nullptr || size == 0 || size > INT_MAX - AV_INPUT_BUFFER_PADDING_SIZE) return;
+        AVCodecParameters& parameters = *stream_->codecpar;
+        auto* copy = static_cast<uint8_t*>(av_mallocz(size + AV_INPUT_BUFFER_PADDING_SIZE));
+        if (copy == nullptr) return;
+        std::copy_n(data, size, copy);
+        av_freep(&parameters.extradata);
+        parameters.extradata = copy;
+        parameters.extradata_size = static_cast<int>(size);
+        awaitsHeaders_ = true;
+        // Packets whose parameters are damaged go on with the old ones, as the decoder would.
+        const size_t prefix = lengthBytes(info_.codec, asBytes(copy, parameters.extradata_size));
+        if (!filter_ || prefix == 0) return;
+        if (auto filter = makeFilter(info_.codec, *stream_, path_)) {
+            filter_ = *std::move(filter);
+            lengthBytes_ = prefix;
         }
     }
 
@@ -137,9 +179,10 @@ private:
         if (info_.codec == v4l2::Codec::Vc1G) framed_ = vc1WithStartCode(bytes);
         if (!framed_.empty()) bytes = framed_;
         // Pictures of MPEG-1 and MPEG-2 before the first sequence header lack their references: with a header they would come
-        // out as garbage.
-        const bool isMpeg12 = info_.codec == v4l2::Codec::Mpeg2 || info_.codec == v4l2::Codec::Mpeg1;
-        const bool headersMayCome = !isMpeg12 || isKey;
+        // out as garbage. After such AV1 frames libdav1d would refuse the key frame, too.
+        const bool onlyBeforeKey =
+            info_.codec == v4l2::Codec::Mpeg2 || info_.codec == v4l2::Codec::Mpeg1 || info_.codec == v4l2::Codec::Av1;
+        const bool headersMayCome = !onlyBeforeKey || isKey;
         if (headersMayCome && std::exchange(awaitsHeaders_, false)) {
             const AVCodecParameters& parameters = filter_ ? *filter_->par_out : *stream_->codecpar;
             auto headers = asBytes(parameters.extradata, parameters.extradata_size);
@@ -184,16 +227,9 @@ Outcome<std::unique_ptr<PacketSource>> makeLavfSource(FormatPtr format, int stre
     FilterPtr filter;
     const size_t prefix = lengthBytes(*codec, asBytes(parameters.extradata, parameters.extradata_size));
     if (prefix > 0) {
-        const char* name = *codec == v4l2::Codec::H264 ? "h264_mp4toannexb" : "hevc_mp4toannexb";
-        AVBSFContext* raw = nullptr;
-        const AVBitStreamFilter* kind = av_bsf_get_by_name(name);
-        if (kind == nullptr || av_bsf_alloc(kind, &raw) < 0)
-            return failure("{}: libavcodec lacks the filter {}; install a complete one", path, name);
-        filter.reset(raw);
-        filter->time_base_in = chosen->time_base;
-        if (avcodec_parameters_copy(filter->par_in, &parameters) < 0 || av_bsf_init(filter.get()) < 0)
-            return failure("{}: its {} parameters are damaged; repair or re-mux the file", path,
-                           avcodec_get_name(parameters.codec_id));
+        auto made = makeFilter(*codec, *chosen, path);
+        if (!made) return failure(made.error());
+        filter = *std::move(made);
     }
     auto source = std::make_unique<LavfSource>(std::move(format), stream, std::move(filter), prefix, path);
     source->setInfo(*codec, fileSize);

@@ -83,6 +83,7 @@ struct Opened {
     FormatPtr format;
     int stream = -1;
     [[nodiscard]] AVCodecID codec() const { return format->streams[stream]->codecpar->codec_id; }
+    [[nodiscard]] int width() const { return format->streams[stream]->codecpar->width; }
 };
 
 /// The number of the video stream that `ffmpeg -i FILE` decodes, so that results compare: with packets near the start, then
@@ -132,7 +133,9 @@ std::optional<Opened> probe(const std::string& path) {
     auto opened = tryOpen(path, nullptr);
     for (const Ending& row : kEndings) {
         if (ending != row.ending || (opened && opened->codec() == row.codec)) continue;
-        if (auto forced = tryOpen(path, row.demuxer); forced && forced->codec() == row.codec) return forced;
+        auto forced = tryOpen(path, row.demuxer);
+        // A demuxer that finds no picture size did not understand the file.
+        if (forced && forced->codec() == row.codec && (!opened || forced->width() > 0)) return forced;
     }
     for (const Ending& row : kAmbiguous) {
         if (opened || ending != row.ending) continue;

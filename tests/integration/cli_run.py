@@ -85,44 +85,6 @@ class Run(unittest.TestCase):
         self.assertNotIn("MJPG", offered)
         self.assertEqual(self.run_program(sys.executable, "-c", TRY_MJPEG).stdout, "MJPG\n")
 
-    def test_decode_takes_the_video_that_ffmpeg_takes(self):
-        def sizes(*dispositions):
-            path = self.runtime / "two.mkv"
-            # Their lengths tell the twins apart.
-            sources = ("testsrc2=s=64x64:d=0.04", "testsrc2=s=96x64:d=0.08", "testsrc2=s=96x64:d=0.12")
-            inputs = [word for source in sources for word in ("-f", "lavfi", "-i", source)]
-            marks = [word for i, mark in enumerate(dispositions) for word in (f"-disposition:v:{i}", mark)]
-            subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", *inputs, "-map", "0", "-map", "1", "-map", "2:v", "-c:v", "mpeg4",
-                            *marks, str(path)], check=True)
-            decoded = subprocess.run([DAEDALUS, "decode", "--in-process", "--framemd5", "-", str(path)], capture_output=True, text=True,
-                                     timeout=60, check=True).stdout
-            path.unlink()
-            return [line.split(",")[4].strip() for line in decoded.splitlines() if line[0] != "#"]
-
-        def bytes_of(width, frames):
-            return [str(width * 64 * 3 // 2)] * frames
-
-        self.assertEqual(sizes("0", "0", "0"), bytes_of(96, 2))
-        self.assertEqual(sizes("default", "0", "0"), bytes_of(64, 1))
-        self.assertEqual(sizes("default", "0", "default"), bytes_of(96, 3))
-        self.assertEqual(sizes("default", "attached_pic", "0"), bytes_of(64, 1))
-
-    def test_packed_pictures_at_the_end_are_decoded(self):
-        path = self.runtime / "packed.avi"
-        # The last packet has a P picture and the B picture before it, and no placeholder follows.
-        subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=96x96", "-frames:v", "16", "-c:v", "libxvid",
-                        "-bf", "2", str(path)], check=True)
-
-        def frames(*command):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-            return [line.split(",")[-1].strip() for line in done.stdout.splitlines() if line[0] != "#"]
-
-        ours = frames(DAEDALUS, "decode", "--in-process", "--framemd5", "-", str(path))
-        reference = frames("ffmpeg", "-nostdin", "-v", "error", "-i", str(path), "-vsync", "passthrough", "-f", "framemd5", "-")
-        path.unlink()
-        self.assertEqual(len(ours), len(reference) + 1)
-        self.assertEqual(ours[:-2] + ours[-1:], reference)
-
     def test_status_is_the_programs(self):
         for status in (0, 1, 77, 255):
             self.assertEqual(self.run_program("sh", "-c", f"exit {status}").returncode, status)
