@@ -114,6 +114,7 @@ void StatefulContext::forgetStream() {
     if (strand_) DecodeStrand::retire(std::move(strand_));
     stream_.reset();
     setUp_.reset();
+    untold_.reset();
     provisional_ = false;
     answersChange_ = false;
     on(DecoderEvent::Forget);
@@ -188,10 +189,12 @@ void StatefulContext::bufferQueued(queue::Queue& queue) {
 void StatefulContext::stopStreaming(queue::Queue& queue) {
     if (queue.isOutput()) {
         if (strand_) strand_->flush();
+        untold_.reset();
         if (capture_.isStreaming()) takeBackChange();
         on(DecoderEvent::OutputOff);
         if (!capture_.isStreaming()) on(DecoderEvent::CaptureOff);
     } else {
+        tellChange();
         if (strand_) strand_->returnOutputs();
         // The answer to the first source change: a drain that the client asked for before it knew goes on afterwards.
         if (std::exchange(provisional_, false)) on(DecoderEvent::ResolutionChanged);
@@ -201,8 +204,9 @@ void StatefulContext::stopStreaming(queue::Queue& queue) {
 }
 
 void StatefulContext::bufferDequeued(queue::Queue& queue) {
-    if (queue.isOutput() || !std::exchange(provisional_, false)) return;
-    strand_->accept();
+    if (queue.isOutput()) return;
+    if (std::exchange(provisional_, false)) strand_->accept();
+    if (!capture_.hasDone()) tellChange();
 }
 
 void StatefulContext::queueChanged(queue::Queue&) { listener_.changed(); }
@@ -260,8 +264,17 @@ void StatefulContext::takeBackChange() {
 
 void StatefulContext::streamFound(const codec::StreamFormat& format, uint64_t flushes) {
     if (flushes != strand_->flushes()) return;
+    untold_ = format;
+    // GStreamer 1.22 and FFmpeg stop CAPTURE as soon as they see the event, and with it what they have not dequeued.
+    if (setUp_ && capture_.isStreaming() && capture_.hasDone()) return;
+    tellChange();
+}
+
+void StatefulContext::tellChange() {
+    const auto format = std::exchange(untold_, std::nullopt);
+    if (!format) return;
     const CaptureFormat before = captureFormat_;
-    if (!adopt(format)) return failBoth();
+    if (!adopt(*format)) return failBoth();
 
     // Before any buffer that follows from it: a client that finds LAST looks for the event that explains it.
     listener_.sourceChanged();

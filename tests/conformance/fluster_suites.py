@@ -76,9 +76,6 @@ def build(target, cache, vectors, codec):
     """
     suites = {}
     for vector, path in list(_synthetic(cache, codec)) + (list(_vectors(pathlib.Path(vectors), codec)) if vectors else []):
-        if codec == "vp9" and "change" in vector:
-            # GStreamer 1.22 stops CAPTURE at the event of a change that no caps told of, and loses the frames that are in it.
-            continue
         suffix, without = next(((s, w) for part, s, w in LEFT_OUT if part in vector and (s, codec) not in _FINE), ("", ""))
         name = codec.upper() + suffix
         suites.setdefault((name, without), []).append(_entry(vector, path, codec, target / "resources" / name / vector))

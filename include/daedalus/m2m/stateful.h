@@ -118,6 +118,8 @@ private:
     [[nodiscard]] bool streamsAlready(const CaptureFormat& before) const;
     [[nodiscard]] bool buffersSuit() const;
     void sendSetup(bool provisional = false);
+    /// Makes CAPTURE follow the format that was found last, and tells the client of it.
+    void tellChange();
     /// OUTPUT was stopped before the client answered a change of format: CAPTURE streams on in the format it was set up for.
     void takeBackChange();
     /// True while a change of format waits for the client's answer.
@@ -139,8 +141,10 @@ private:
     uint64_t drainId_ = 0;
     bool chosen_ = false;                       ///< the client set CAPTURE's format
     std::optional<codec::StreamFormat> setUp_;  ///< what the strand's CaptureSetup is for
-    bool answersChange_ = false;                ///< CAPTURE was stopped for a change of format, and is to be started again
-    bool provisional_ = false;                  ///< the setup is CaptureSetup::provisional, and no frame was dequeued yet
+    /// A format that was found while CAPTURE buffers from before it are still to be dequeued.
+    std::optional<codec::StreamFormat> untold_;
+    bool answersChange_ = false;  ///< CAPTURE was stopped for a change of format, and is to be started again
+    bool provisional_ = false;    ///< the setup is CaptureSetup::provisional, and no frame was dequeued yet
     queue::Queue output_;
     queue::Queue capture_;
     std::unique_ptr<DecodeStrand> strand_;

@@ -52,6 +52,46 @@ TEST_CASE("S8: visible rectangle, depth and minimum buffers are source changes, 
     d.expectEmptyLast();
 }
 
+TEST_CASE_METHOD(Decoding, "S9: a change is told when all frames from before were dequeued, or are lost anyway") {
+    REQUIRE(client.feed(0, "frame 0\nframe 1\n") == 0);
+    REQUIRE(client.feed(1, "size 96x80\nframe 2\n") == 0);
+    expectFrame(0);
+    REQUIRE(client.await(kOutput).error == 0);
+    REQUIRE(client.await(kOutput).error == 0);
+    // Time for the change to be found; too little of it makes the test see less, not fail.
+    CHECK_FALSE(client.file().poll(POLLPRI, 50) & POLLPRI);
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 64);
+    SECTION("dequeued") {
+        const bool drains = GENERATE(false, true);
+        CAPTURE(drains);
+        if (drains) REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+        expectFrame(1);
+        sourceChange();
+        CHECK(client.format(kCapture).fmt.pix_mp.width == 96);
+        expectEmptyLast();
+        replaceCapture(3);
+        const auto frame = expectFrame(2);
+        CHECK(((frame.buffer.flags & V4L2_BUF_FLAG_LAST) != 0) == drains);
+    }
+    SECTION("lost by STREAMOFF of CAPTURE") {
+        REQUIRE(client.streamOff(kCapture) == 0);
+        sourceChange();
+        CHECK(client.format(kCapture).fmt.pix_mp.width == 96);
+        REQUIRE(client.request(kCapture, 0) == 0);
+        setUpCapture(3);
+        expectFrame(2);
+    }
+    SECTION("given up by a seek") {
+        REQUIRE(client.streamOff(kOutput) == 0);
+        expectFrame(1);
+        CHECK_FALSE(client.event(0));
+        REQUIRE(client.streamOn(kOutput) == 0);
+        feed("size 64x48\nframe 7\n");
+        expectFrame(7);
+        CHECK_FALSE(client.event(0));
+    }
+}
+
 TEST_CASE_METHOD(Decoding, "S9 S15: a seek gives up a change of size that the client has not answered") {
     // With and without having met the LAST of the change.
     const bool last = GENERATE(false, true);
