@@ -64,7 +64,7 @@ static int client_release(struct inode *inode, struct file *file)
 	return cuse_fops->release(inode, file);
 }
 
-/* Installs a descriptor and tells its number. As in V4L2, one whose number cannot be told stays open. */
+/* Installs a descriptor and tells its number. Before 6.8 one whose number cannot be told stays open, as in V4L2. */
 static int give_fd(struct file *file, int __user *number, u32 flags)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)

@@ -2,8 +2,9 @@
 /*
  * Memfds as the memory of mappings and dma-bufs.
  *
- * A dma-buf pins its pages by references when a device or the kernel first uses them, as long as it is there. A memfd that can get no more seals and has none against writing
- * keeps its pages in place meanwhile: it cannot shrink, and what is punched out of it stays with the pin.
+ * A dma-buf pins its pages by references when a device or the kernel first uses them, as long as it is there. A memfd that can
+ * get no more seals and has none against writing keeps its pages in place meanwhile: it cannot shrink, and what is punched out
+ * of it stays with the pin.
  */
 #include <linux/dma-buf.h>
 #include <linux/dma-mapping.h>
