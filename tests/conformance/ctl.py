@@ -25,6 +25,7 @@ CASES = {
     "av1": ("AV01", ["av1.ivf", "av1_change.ivf"], False),
     "mpeg2": ("MPG2", ["mpeg2_b_frames.m2v", "mpeg2_change.m2v"], True),
     "mpeg4": ("MPG4", ["mpeg4_b_frames.m4v", "mpeg4_change.m4v"], False),
+    "xvid": ("XVID", ["xvid_packed_b_frames.avi"], False),
     "h263": ("H263", ["h263.h263"], False),
 }
 RUNS = 4

@@ -31,11 +31,30 @@ class Job:
         return None
 
 
+# Of the vectors, those that a slow machine takes: so many pixels in all frames, and at least the smallest of each codec.
+FEW_PIXELS = 510_000
+
+
+def pixels_in_all(size, frames):
+    """How many pixels so many frames of WIDTHxHEIGHT have."""
+    width, height = map(int, size.split("x"))
+    return width * height * int(frames)
+
+
+def smallest_of_each(candidates, codec, pixels):
+    """The candidates with the fewest pixels, one for each codec; two functions tell either of them."""
+    return list({codec(each): each for each in sorted(candidates, key=pixels, reverse=True)}.values())
+
+
 def synthetic_jobs(options):
-    for stream in streams.STREAMS:
-        if stream.codec in options.codec and not stream.rare and not (options.short and stream.is_long):
-            path = streams.provide(stream, options.cache)
-            yield Job(stream.codec, stream.name, path, None, reference.of_stream(stream, options.cache))
+    chosen = [each for each in streams.STREAMS if each.codec in options.codec and not each.rare]
+    if options.short or options.smallest:
+        chosen = [each for each in chosen if not each.is_long]
+    if options.smallest:
+        chosen = smallest_of_each(chosen, lambda each: each.codec, lambda each: pixels_in_all(each.size, each.frames))
+    for stream in chosen:
+        path = streams.provide(stream, options.cache)
+        yield Job(stream.codec, stream.name, path, None, reference.of_stream(stream, options.cache))
 
 
 def format_jobs(options):
@@ -57,20 +76,19 @@ def format_jobs(options):
                 yield Job(codec, f"{each.name} as {fourcc}", path, fourcc, expected)
 
 
-def pixels_in_all(row):
-    """How many pixels all frames of a row of the manifest have."""
-    width, height = map(int, row["size"].split("x"))
-    return width * height * int(row["frames"])
-
-
 def vector_jobs(options):
     folder = pathlib.Path(options.vectors)
     with open(folder / "manifest.tsv", encoding="utf-8", newline="") as manifest:
-        for row in csv.DictReader(manifest, delimiter="\t"):
-            if row["codec"] in options.codec and not (options.up_to and pixels_in_all(row) > options.up_to):
-                path = folder / row["file"]
-                framemd5 = path.with_name(path.name + ".framemd5").read_text(encoding="utf-8")
-                yield Job(row["codec"], row["file"], path, None, reference.parse_framemd5(framemd5))
+        rows = [row for row in csv.DictReader(manifest, delimiter="\t") if row["codec"] in options.codec]
+    if options.short:
+        pixels = {row["file"]: pixels_in_all(row["size"], row["frames"]) for row in rows}
+        few = smallest_of_each(rows, lambda row: row["codec"], lambda row: pixels[row["file"]])
+        few += [row for row in rows if pixels[row["file"]] <= FEW_PIXELS]
+        rows = [row for row in rows if row in few]
+    for row in rows:
+        path = folder / row["file"]
+        framemd5 = path.with_name(path.name + ".framemd5").read_text(encoding="utf-8")
+        yield Job(row["codec"], row["file"], path, None, reference.parse_framemd5(framemd5))
 
 
 def run_all(jobs, under_test, options):
@@ -114,9 +132,9 @@ def main():
     parser.add_argument("--private", action="store_true", help="a decoder for each client instead of one for all")
     parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")
     parser.add_argument("--prepare", action="store_true", help="only make the streams and their MD5s, if they are not there")
+    parser.add_argument("--short", action="store_true", help="a small set: every format, few frames; of the vectors about half")
+    parser.add_argument("--smallest", action="store_true", help="of the synthetic streams only the smallest of each codec")
     # One: frame threads are not deterministic on damaged streams.
-    parser.add_argument("--short", action="store_true", help="of the synthetic streams only the small set: every format, few frames")
-    parser.add_argument("--up-to", type=int, default=0, metavar="PIXELS", help="of the vectors only those with so many in all frames")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--thread-type", default="")
     parser.add_argument("--jobs", type=int, default=2)

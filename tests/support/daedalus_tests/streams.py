@@ -28,10 +28,11 @@ class Stream:
     cut: int = 0
     rare: bool = False
     jpeg: str = ""
+    seed: int = 7  # of noise
 
     @property
     def is_long(self):
-        return bool(self.parts) or self.frames > 15
+        return bool(self.parts) or self.frames > 16
 
     @property
     def decoded(self):
@@ -168,6 +169,7 @@ STREAMS = [
     Stream("mpeg4_small.m4v", "mpeg4", f"{_M4V} -bf 1", size="176x144", frames=15),
     Stream("mpeg4_large.m4v", "mpeg4", f"{_M4V} -bf 1", size="352x288", frames=15),
     Stream("mpeg4_change.m4v", "mpeg4", parts=("mpeg4_small.m4v", "mpeg4_large.m4v", "mpeg4_small.m4v")),
+    Stream("xvid_small.avi", "xvid", f"{_XVID} -bf 1", size="176x144", frames=14),
     # Two pictures in one packet, and an empty one after them: how B pictures came into AVI.
     Stream("xvid_packed_b_frames.avi", "xvid", f"{_XVID} -bf 2 -g 12"),
     Stream("xvid_unaligned.avi", "xvid", f"{_XVID} -flags +mv4", size="322x242"),
@@ -179,6 +181,7 @@ STREAMS = [
     Stream("h263_small.h263", "h263", _H263, size="176x144", frames=15),
     Stream("h263_large.h263", "h263", _H263, size="352x288", frames=15),
     Stream("h263_change.h263", "h263", parts=("h263_small.h263", "h263_large.h263", "h263_small.h263")),
+    Stream("flv1_small.flv", "flv1", _FLV1, size="176x144", frames=15),
     Stream("flv1.flv", "flv1", f"{_FLV1} -g 12"),
     Stream("flv1_odd.flv", "flv1", _FLV1, size="321x239"),
     Stream("mjpeg.mjpeg", "mjpeg", _MJPEG, pixels="yuvj420p"),
@@ -190,6 +193,8 @@ STREAMS = [
     Stream("mjpeg_change.mjpeg", "mjpeg", parts=("mjpeg_small.mjpeg", "mjpeg_large.mjpeg", "mjpeg_small.mjpeg")),
     # Noise: no free encoder makes VC-1.
     Stream("vc1_small.vc1", "vc1", size="176x144", frames=8),
+    # Each of its pictures gives a frame. In a drain FFmpeg's V4L2 decoder takes the empty buffer of one that gives none for the end.
+    Stream("vc1_whole.vc1", "vc1", size="176x144", frames=8, seed=1),
     Stream("vc1_large.vc1", "vc1", size="352x288", frames=8),
     Stream("vc1_change.vc1", "vc1", parts=("vc1_small.vc1", "vc1_large.vc1", "vc1_small.vc1")),
     Stream("vc1_main_profile.rcv", "vc1l", size="178x98", frames=16),
@@ -225,7 +230,7 @@ def _make(stream, path, cache):
     if stream.codec in ("vc1", "vc1l"):
         width, height = map(int, stream.size.split("x"))
         make = noise_vc1.annex_g if stream.codec == "vc1" else noise_vc1.annex_l
-        path.write_bytes(make(width, height, stream.frames, seed=7))
+        path.write_bytes(make(width, height, stream.frames, stream.seed))
         return
     # Motion, detail and noise: a frame must not equal another by chance.
     source = f"testsrc2=size=320x240:rate=30,scale={stream.size.replace('x', ':')},noise=alls=4:allf=t:all_seed=7"

@@ -23,7 +23,7 @@ clients() {
 }
 v4l2_ctl() {
     python3 -B "$VM_SOURCE/tests/conformance/ctl.py" --daedalus "$daedalus" --cache "$VM_BUILD/streams" --short \
-        --cuse video11 --memory mmap
+        --cuse video11
 }
 # element COMMAND...: what GStreamer, started so, knows of its decoder element; of its plugins only those for V4L2.
 element() {
@@ -49,6 +49,6 @@ check 'decoders of ffmpeg' clients ffmpeg
 for io in mmap dmabuf; do
     check "decoders of GStreamer by $io" clients gstreamer --io $io
 done
-check 'each codec by v4l2-ctl --stream-mmap' v4l2_ctl
+check 'each codec by v4l2-ctl --stream-mmap and --stream-user' v4l2_ctl
 check 'nothing holds the module in the end' frees_the_module
 finish
