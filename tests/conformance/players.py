@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Players play a clip of each codec to its end, on a display that nobody sees, by the node's decoder.
 
-    players.py --daedalus PROGRAM --preload LIBRARY --cache FOLDER {ffplay|mpv}
+    players.py --daedalus PROGRAM --preload LIBRARY --cache FOLDER {ffplay|mpv|playbin}
 """
 
 import pathlib
@@ -45,9 +45,19 @@ def mpv(under_test, codec, stream, path):
         yield way, wrong
 
 
+def playbin(under_test, _codec, stream, path):
+    """What GNOME's players are made of: it chooses demuxer, parser and decoder by itself."""
+    sinks = ["video-sink=fakesink", "audio-sink=fakesink"]
+    wrong, _ = play(under_test, ["--", "gst-launch-1.0", "-q", "playbin", f"uri={path.as_uri()}", *sinks], stream)
+    yield "uri", wrong
+
+
+PLAYERS = {"ffplay": ffplay, "mpv": mpv, "playbin": playbin}
+
+
 def main():
     parser = decoder.arguments(__doc__)
-    parser.add_argument("player", choices=["ffplay", "mpv"])
+    parser.add_argument("player", choices=PLAYERS)
     options = parser.parse_args()
     under_test = decoder.Decoder(options.daedalus, options.preload)
     failed = 0
@@ -56,7 +66,7 @@ def main():
         for codec, clip in playing.CLIPS.items():
             stream = streams.BY_NAME[clip]
             path = streams.provide(stream, options.cache.resolve())
-            for way, wrong in (ffplay if options.player == "ffplay" else mpv)(under_test, codec, stream, path):
+            for way, wrong in PLAYERS[options.player](under_test, codec, stream, path):
                 failed += bool(wrong)
                 print(f"{'FAIL' if wrong else 'ok  '} {options.player} {way} {clip}: {wrong or f'{stream.frames} frames'}", flush=True)
     return 1 if failed else 0
