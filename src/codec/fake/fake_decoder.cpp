@@ -192,6 +192,9 @@ private:
             format_.pixelAspectNum = number(next(aspect, ','));
             format_.pixelAspectDen = number(next(aspect, ','));
         }
+        if (word == "tier") format_.conformance.tier = static_cast<int>(number(next(line, ' ')) & 0xFF);
+        if (word == "transfer") format_.colorimetry.xferFunc = number(next(line, ' '));
+        if (word == "matrix") format_.colorimetry.ycbcrEnc = number(next(line, ' '));
         if (word == "range") format_.colorimetry.quantization = number(next(line, ' '));
     }
 

@@ -3,10 +3,10 @@
 // A buffer is text; its lines are carried out in order, unknown words are damage:
 //
 //   size WxH [crop L,T,R,B] [depth N] [chroma mono|420|422|444|440|411|rgb|other] [reorder N] [min N] [interlaced]
-//        [bottom] [profile N] [level N] [light N] [display N] [colorspace N] [range N]
+//        [bottom] [profile N] [level N] [tier N] [light N] [display N] [colorspace N] [transfer N] [matrix N] [range N]
 //        [aspect N,D]
 //                       headers: from here on frames look like this; before the first frame headers() tells it. light and
-//                       display: HDR10 metadata that begins with N; colorspace and range: V4L2's numbers
+//                       display: HDR10 metadata that begins with N; colorspace, transfer, matrix, range: V4L2's numbers
 //   frame N [I|P|B] [damaged] [sleep MS] [gate]
 //                       one frame that stands at place N of the display order; its pixels are fakeSample(N, …)
 //   damage REASON       a unit that cannot be decoded: receive() gives Damaged

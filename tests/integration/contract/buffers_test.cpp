@@ -108,6 +108,10 @@ TEST_CASE("S18: buffers are added, removed and asked for one by one, up to the n
     create.count = 1;
     create.format.fmt.pix_mp.plane_fmt[0].sizeimage /= 2;
     CHECK(client.ioctl(VIDIOC_CREATE_BUFS, &create) == EINVAL);
+    create.format = client.format(kCapture);
+    create.format.fmt.pix_mp.num_planes = 2;
+    create.format.fmt.pix_mp.plane_fmt[1] = create.format.fmt.pix_mp.plane_fmt[0];
+    CHECK(client.ioctl(VIDIOC_CREATE_BUFS, &create) == EINVAL);
 }
 
 TEST_CASE("S18: memory that is mapped outlives REQBUFS(0), and new buffers are others") {
@@ -140,8 +144,11 @@ TEST_CASE_METHOD(Decoding, "S18: a prepared buffer is queued as it was prepared,
     REQUIRE(client.ioctl(VIDIOC_PREPARE_BUF, &buffer) == 0);
     CHECK(buffer.flags & V4L2_BUF_FLAG_PREPARED);
     CHECK(client.ioctl(VIDIOC_PREPARE_BUF, &buffer) == EINVAL);
-    REQUIRE(client.feed(0, "frame 4\n") == 0);
+    // What QBUF says of the payload comes too late.
+    REQUIRE(client.feed(0, "frame 4\nframe 5\n") == 0);
     expectFrame(4);
+    CHECK(client.await(kOutput).planes[0].bytesused == 8);
+    CHECK(client.take(kCapture).error == EAGAIN);
     CHECK(client.request(kCapture, 2) == EBUSY);
 }
 
@@ -177,4 +184,35 @@ TEST_CASE_METHOD(Decoding, "S19: the payload is what data_offset and bytesused s
     REQUIRE(queue(0, 0) == 0);
     const auto whole = client.await(kOutput);
     CHECK(whole.planes[0].bytesused == length);
+}
+
+TEST_CASE("S18 S19: QBUF and DQBUF refuse another kind of memory, and an array with too little room for the planes") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_NV12M, 64, 48) == 0);
+    REQUIRE(client.request(kOutput, 1) == 0);
+    REQUIRE(client.request(kCapture, 1) == 0);
+    v4l2_plane planes[2] = {};
+    v4l2_buffer buffer{};
+    const auto call = [&](unsigned long number, uint32_t length, uint32_t memory = V4L2_MEMORY_MMAP) {
+        buffer = {};
+        buffer.type = kCapture;
+        buffer.memory = memory;
+        buffer.length = length;
+        buffer.m.planes = planes;
+        return client.ioctl(number, &buffer);
+    };
+    CHECK(call(VIDIOC_QBUF, 2, V4L2_MEMORY_USERPTR) == EINVAL);
+    CHECK(call(VIDIOC_QBUF, 2, V4L2_MEMORY_DMABUF) == EINVAL);
+    CHECK(call(VIDIOC_QBUF, 1) == EINVAL);
+    CHECK(call(VIDIOC_QUERYBUF, 1) == EINVAL);
+    REQUIRE(call(VIDIOC_QBUF, 2) == 0);
+    REQUIRE(client.streamOn(kCapture) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    REQUIRE(client.feed(0, "size 64x48 min 1\nframe 0\n") == 0);
+    REQUIRE(client.file().poll(POLLIN, kPatienceMs) & POLLIN);
+    CHECK(call(VIDIOC_DQBUF, 1) == EINVAL);
+    CHECK(call(VIDIOC_DQBUF, 2) == 0);
+    CHECK(planes[1].bytesused == 64 * 48 / 2);
 }

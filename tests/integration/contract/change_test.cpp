@@ -42,9 +42,21 @@ TEST_CASE_METHOD(Decoding, "S9: buffers that are too small are refused, not over
     CHECK(client.streamOn(kCapture) == EINVAL);
 }
 
-TEST_CASE("S8: visible rectangle, depth and minimum buffers are source changes, too") {
+TEST_CASE_METHOD(Decoding, "S9: START with buffers that are too small is refused, and CAPTURE can be set up anew afterwards") {
+    REQUIRE(client.feed(0, "size 96x80\nframe 1\n") == 0);
+    sourceChange();
+    expectEmptyLast();
+    CHECK(client.command(V4L2_DEC_CMD_START) == EINVAL);
+    CHECK(client.take(kCapture).error == EPIPE);
+    replaceCapture(3);
+    expectFrame(1);
+}
+
+TEST_CASE("S8: width, height, visible rectangle, depth, sampling, fields and minimum buffers: each alone is a source change") {
     Decoding d("size 64x48\n");
-    const auto change = GENERATE(as<std::string>{}, "size 64x48 crop 0,0,0,8", "size 64x48 depth 10", "size 64x48 min 7");
+    const auto change = GENERATE(as<std::string>{}, "size 66x48", "size 64x50", "size 64x48 crop 0,0,0,8",
+                                 "size 64x48 depth 10", "size 64x48 chroma 422", "size 64x48 interlaced", "size 64x48 min 7");
+    CAPTURE(change);
     d.feed("frame 0\n");
     CHECK(d.client.await(kCapture).error == 0);
     REQUIRE(d.client.feed(1, change + "\nframe 1\n") == 0);

@@ -35,6 +35,7 @@ std::vector<std::string> items(V4l2Client& client, uint32_t id) {
     v4l2_queryctrl query{};
     query.id = id;
     REQUIRE(client.ioctl(VIDIOC_QUERYCTRL, &query) == 0);
+    CHECK(query.type == V4L2_CTRL_TYPE_MENU);
     std::vector<std::string> names;
     for (int32_t i = 0; i <= query.maximum; ++i) {
         v4l2_querymenu menu{};
@@ -44,6 +45,10 @@ std::vector<std::string> items(V4l2Client& client, uint32_t id) {
         CHECK((error == 0 || error == EINVAL));
         names.emplace_back(error == 0 ? reinterpret_cast<const char*>(menu.name) : "");
     }
+    v4l2_querymenu beyond{};
+    beyond.id = id;
+    beyond.index = static_cast<uint32_t>(query.maximum) + 1;
+    CHECK(client.ioctl(VIDIOC_QUERYMENU, &beyond) == EINVAL);
     return names;
 }
 
@@ -137,16 +142,14 @@ TEST_CASE("S20: every codec's menus offer what libavcodec decodes of it") {
 }
 
 TEST_CASE("S20: profile and level are the stream's, and an event tells of them") {
-    TestNode node;
-    V4l2Client client(node);
+    Subscribed subscribed;
+    auto& client = subscribed.client;
     REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
     CHECK(value(client, kProfile) == V4L2_MPEG_VIDEO_H264_PROFILE_HIGH);
     REQUIRE(client.subscribe(V4L2_EVENT_CTRL, kProfile) == 0);
     REQUIRE(client.subscribe(V4L2_EVENT_CTRL, kLevel) == 0);
     REQUIRE(client.subscribe(V4L2_EVENT_CTRL, V4L2_CID_MPEG_VIDEO_HEVC_LEVEL) == 0);
-    REQUIRE(client.request(kOutput, 2) == 0);
-    REQUIRE(client.streamOn(kOutput) == 0);
-    REQUIRE(client.feed(0, "size 64x48 profile 2 level 3\n") == 0);
+    subscribed.startOutput("size 64x48 profile 2 level 3\n");
     CHECK(controlEvent(client, kLevel).u.ctrl.value == V4L2_MPEG_VIDEO_H264_LEVEL_1_2);
     const auto event = controlEvent(client, kProfile);
     CHECK(event.u.ctrl.value == V4L2_MPEG_VIDEO_H264_PROFILE_MAIN);
@@ -161,15 +164,38 @@ TEST_CASE("S20: profile and level are the stream's, and an event tells of them")
     CHECK(value(client, kProfile) == V4L2_MPEG_VIDEO_H264_PROFILE_HIGH);
 }
 
+TEST_CASE("S20: HEVC streams tell their tier, and Xvid streams are MPEG-4") {
+    struct Case {
+        uint32_t coded;
+        const char* header;
+        std::vector<std::pair<uint32_t, int32_t>> values;
+    };
+    const std::vector<Case> cases = {
+        {V4L2_PIX_FMT_HEVC,
+         "size 64x48 profile 2 level 3 tier 1\n",
+         {{V4L2_CID_MPEG_VIDEO_HEVC_PROFILE, V4L2_MPEG_VIDEO_HEVC_PROFILE_MAIN_10},
+          {V4L2_CID_MPEG_VIDEO_HEVC_LEVEL, V4L2_MPEG_VIDEO_HEVC_LEVEL_3},
+          {V4L2_CID_MPEG_VIDEO_HEVC_TIER, V4L2_MPEG_VIDEO_HEVC_TIER_HIGH}}},
+        {V4L2_PIX_FMT_XVID,
+         "size 64x48 profile 0 level 3\n",
+         {{V4L2_CID_MPEG_VIDEO_MPEG4_PROFILE, V4L2_MPEG_VIDEO_MPEG4_PROFILE_SIMPLE},
+          {V4L2_CID_MPEG_VIDEO_MPEG4_LEVEL, V4L2_MPEG_VIDEO_MPEG4_LEVEL_2}}},
+    };
+    for (const auto& [coded, header, values] : cases) {
+        Subscribed subscribed;
+        REQUIRE(subscribed.client.setFormat(kOutput, coded, 64, 48) == 0);
+        subscribed.startOutput(header);
+        subscribed.sourceChange();
+        for (const auto& [id, expected] : values) CHECK(value(subscribed.client, id) == expected);
+    }
+}
+
 TEST_CASE("S20: a profile that the menu does not offer is not shown") {
-    TestNode node;
-    V4l2Client client(node);
-    REQUIRE(client.subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
+    Subscribed subscribed;
+    auto& client = subscribed.client;
     REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
-    REQUIRE(client.request(kOutput, 1) == 0);
-    REQUIRE(client.streamOn(kOutput) == 0);
-    REQUIRE(client.feed(0, "size 64x48 profile 3 level 99\n") == 0);
-    REQUIRE(client.event());
+    subscribed.startOutput("size 64x48 profile 3 level 99\n");
+    subscribed.sourceChange();
     CHECK(value(client, kProfile) == V4L2_MPEG_VIDEO_H264_PROFILE_HIGH);
     CHECK(value(client, kLevel) == V4L2_MPEG_VIDEO_H264_LEVEL_4_0);
 }

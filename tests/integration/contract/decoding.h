@@ -55,6 +55,12 @@ struct Subscribed {
         REQUIRE(client.request(kCapture, 0) == 0);
         setUpCapture(buffers);
     }
+    /// Allocates OUTPUT, starts it, and queues what the stream begins with in buffer 0.
+    void startOutput(const std::string& headers, uint32_t buffers = 2) {
+        REQUIRE(client.request(kOutput, buffers) == 0);
+        REQUIRE(client.streamOn(kOutput) == 0);
+        REQUIRE(client.feed(0, headers) == 0);
+    }
     /// Feeds one unit in OUTPUT buffer 0 and gets the buffer back.
     void feed(const std::string& text, long timestampUs = 0) {
         REQUIRE(client.feed(0, text, timestampUs) == 0);
@@ -80,9 +86,7 @@ struct Subscribed {
 /// It has queued headers and set CAPTURE up for them.
 struct Decoding : Subscribed {
     explicit Decoding(const std::string& headers = "size 64x48\n", uint32_t buffers = 4) {
-        REQUIRE(client.request(kOutput, 4) == 0);
-        REQUIRE(client.streamOn(kOutput) == 0);
-        REQUIRE(client.feed(0, headers) == 0);
+        startOutput(headers, 4);
         sourceChange();
         REQUIRE(client.await(kOutput).error == 0);
         setUpCapture(buffers);

@@ -59,6 +59,31 @@ TEST_CASE("S13: STOP has no effect unless both queues stream, and is EBUSY durin
     CHECK(d.client.await(kCapture).buffer.flags & V4L2_BUF_FLAG_LAST);
 }
 
+TEST_CASE_METHOD(Subscribed, "S13: STOP before CAPTURE streams is accepted, and the stream goes on") {
+    startOutput("size 64x48\n");
+    sourceChange();
+    for (int i = 0; i < 2; ++i) CHECK(client.command(V4L2_DEC_CMD_STOP) == 0);
+    REQUIRE(client.await(kOutput).error == 0);
+    setUpCapture(2);
+    feed("frame 0\n");
+    CHECK_FALSE(expectFrame(0).buffer.flags & V4L2_BUF_FLAG_LAST);
+    CHECK_FALSE(client.event(0));
+}
+
+TEST_CASE("S13: a drain of a stream that has not begun ends at once, and STOP after it is without effect") {
+    Early early;
+    auto& client = early.client;
+    REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    early.expectEmptyLast();
+    early.endOfStream();
+    CHECK(client.command(V4L2_DEC_CMD_STOP) == 0);
+    CHECK_FALSE(client.event(0));
+    REQUIRE(client.command(V4L2_DEC_CMD_START) == 0);
+    REQUIRE(client.feed(0, "size 64x48\nframe 0\n") == 0);
+    early.sourceChange();
+    early.expectFrame(0);
+}
+
 TEST_CASE_METHOD(Decoding, "S9 S13: a drain that meets a change of size goes on after it") {
     REQUIRE(client.feed(0, "frame 0\n") == 0);
     REQUIRE(client.feed(1, "size 96x80\nframe 1\n") == 0);

@@ -85,18 +85,15 @@ TEST_CASE("before the headers CAPTURE repeats the field that the client knows of
 }
 
 TEST_CASE("S5: of colours CAPTURE tells what the stream says, and for the rest what the client said") {
-    TestNode node;
-    V4l2Client client(node);
-    REQUIRE(client.subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
+    Subscribed subscribed;
+    auto& client = subscribed.client;
     auto format = client.format(kOutput);
     format.fmt.pix_mp.colorspace = V4L2_COLORSPACE_SMPTE170M;
     format.fmt.pix_mp.xfer_func = V4L2_XFER_FUNC_SRGB;
     format.fmt.pix_mp.quantization = V4L2_QUANTIZATION_LIM_RANGE;
     REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
-    REQUIRE(client.request(kOutput, 1) == 0);
-    REQUIRE(client.streamOn(kOutput) == 0);
-    REQUIRE(client.feed(0, "size 64x48 range 1\n") == 0);
-    REQUIRE(client.event());
+    subscribed.startOutput("size 64x48 range 1\n");
+    subscribed.sourceChange();
     CHECK(capture(client).colorspace == V4L2_COLORSPACE_SMPTE170M);
     CHECK(capture(client).xfer_func == V4L2_XFER_FUNC_SRGB);
     CHECK(capture(client).quantization == V4L2_QUANTIZATION_FULL_RANGE);
@@ -115,9 +112,14 @@ TEST_CASE("S5: colours that change with a frame are told with it, without a sour
     decoding.feed("frame 0\n");
     decoding.expectFrame(0);
     CHECK(capture(client).colorspace == V4L2_COLORSPACE_REC709);
-    decoding.feed("size 64x48 colorspace " + std::to_string(V4L2_COLORSPACE_BT2020) + "\nframe 1\n");
+    decoding.feed("size 64x48 colorspace " + std::to_string(V4L2_COLORSPACE_BT2020) + " transfer " +
+                  std::to_string(V4L2_XFER_FUNC_SMPTE2084) + " matrix " + std::to_string(V4L2_YCBCR_ENC_BT2020) +
+                  "\nframe 1\n");
     decoding.expectFrame(1);
     CHECK(capture(client).colorspace == V4L2_COLORSPACE_BT2020);
+    CHECK(capture(client).xfer_func == V4L2_XFER_FUNC_SMPTE2084);
+    CHECK(capture(client).ycbcr_enc == V4L2_YCBCR_ENC_BT2020);
+    CHECK(client.format(kOutput).fmt.pix_mp.xfer_func == V4L2_XFER_FUNC_DEFAULT);
     CHECK_FALSE(client.event(0));
 }
 

@@ -156,6 +156,28 @@ TEST_CASE("S2: after the headers ENUM_FMT(CAPTURE) lists what fits the stream, t
     CHECK_FALSE(frame.buffer.flags & V4L2_BUF_FLAG_ERROR);
 }
 
+TEST_CASE("S2: a change of depth or sampling changes the list, as its event tells") {
+    TestNode node;
+    V4l2Client client(node);
+    feedHeader(client, "size 64x48\n");
+    setUpCapture(client);
+    REQUIRE(client.feed(1, "frame 0 I\nsize 64x48 depth 10\nframe 1 I\n") == 0);
+    REQUIRE(client.await(kCapture).error == 0);
+    REQUIRE(client.event());
+    CHECK(listed(client).front() == V4L2_PIX_FMT_P010);
+    while (client.await(kCapture).error != EPIPE) {
+    }
+    REQUIRE(client.streamOff(kCapture) == 0);
+    REQUIRE(client.request(kCapture, 0) == 0);
+    setUpCapture(client);
+    REQUIRE(client.await(kCapture).error == 0);
+    REQUIRE(client.await(kOutput).error == 0);
+    REQUIRE(client.await(kOutput).error == 0);
+    REQUIRE(client.feed(0, "size 64x48 chroma 422\nframe 2 I\n") == 0);
+    REQUIRE(client.event());
+    CHECK(listed(client).front() == V4L2_PIX_FMT_NV16);
+}
+
 TEST_CASE("the node tells what the decoder's frames are made of") {
     TestNode node;
     V4l2Client client(node);

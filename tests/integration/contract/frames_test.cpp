@@ -31,6 +31,52 @@ TEST_CASE("S12: reordered frames keep the timestamps of their units") {
     for (const long expected : {100, 300, 200}) CHECK(d.client.await(kCapture).buffer.timestamp.tv_usec == expected);
 }
 
+TEST_CASE_METHOD(Decoding, "S12: time, timecode and flags of an OUTPUT buffer travel with its frames, and its own flags go") {
+    v4l2_plane plane{};
+    v4l2_buffer buffer{};
+    const auto send = [&](const std::string& text, uint32_t flags, long seconds) {
+        feed(text);  // into the memory of buffer 0
+        buffer = {};
+        buffer.type = kOutput;
+        buffer.memory = V4L2_MEMORY_MMAP;
+        buffer.length = 1;
+        buffer.m.planes = &plane;
+        plane = {};
+        plane.bytesused = static_cast<uint32_t>(text.size());
+        buffer.flags = flags;
+        buffer.timestamp = {seconds, 77};
+        buffer.timecode = {.type = V4L2_TC_TYPE_25FPS, .frames = 24, .seconds = 59, .minutes = 58, .hours = 23};
+        REQUIRE(client.ioctl(VIDIOC_QBUF, &buffer) == 0);
+        expectFrame(9);  // of feed()
+        const auto output = client.await(kOutput);
+        CHECK(output.buffer.timestamp.tv_sec == seconds);
+        return expectFrame(9).buffer;
+    };
+    constexpr uint32_t kTypes = V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME;
+    const auto all = send("frame 9\n", V4L2_BUF_FLAG_TIMECODE | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_TSTAMP_SRC_SOE, 12345);
+    CHECK(all.timestamp.tv_sec == 12345);
+    CHECK(all.timestamp.tv_usec == 77);
+    CHECK((all.flags & V4L2_BUF_FLAG_TIMESTAMP_MASK) == V4L2_BUF_FLAG_TIMESTAMP_COPY);
+    CHECK((all.flags & V4L2_BUF_FLAG_TSTAMP_SRC_MASK) == V4L2_BUF_FLAG_TSTAMP_SRC_SOE);
+    CHECK((all.flags & kTypes) == V4L2_BUF_FLAG_PFRAME);  // the decoder does not say otherwise
+    REQUIRE(all.flags & V4L2_BUF_FLAG_TIMECODE);
+    CHECK(all.timecode.type == V4L2_TC_TYPE_25FPS);
+    CHECK(all.timecode.frames == 24);
+    CHECK(all.timecode.hours == 23);
+    restartCapture();
+    // What the decoder knows of a picture counts.
+    for (const auto& [word, flag] :
+         {std::pair("I", V4L2_BUF_FLAG_KEYFRAME), {"P", V4L2_BUF_FLAG_PFRAME}, {"B", V4L2_BUF_FLAG_BFRAME}}) {
+        CAPTURE(word);
+        const auto frame = send(std::string("frame 9 ") + word + "\n", kTypes & ~static_cast<uint32_t>(flag), 1);
+        CHECK((frame.flags & kTypes) == static_cast<uint32_t>(flag));
+        CHECK_FALSE(frame.flags & V4L2_BUF_FLAG_TIMECODE);
+        CHECK((frame.flags & V4L2_BUF_FLAG_TSTAMP_SRC_MASK) == V4L2_BUF_FLAG_TSTAMP_SRC_EOF);
+        CHECK(frame.sequence == 1);  // counted from STREAMON on
+        restartCapture();
+    }
+}
+
 TEST_CASE_METHOD(Decoding, "S17: damage sets ERROR on a CAPTURE buffer and decoding goes on") {
     feed("frame 0\n", 10);
     feed("damage lost bits\n", 20);

@@ -75,6 +75,11 @@ TEST_CASE("S21: a wait that has begun ends with what it waits for") {
             REQUIRE(client.await(kOutput).error == 0);
             REQUIRE(client.await(kCapture).error == 0);
         }
+        // An event alone, beside which nothing changes.
+        d.endOfStream();
+        Waiting waiting([&] { return way.ask(client.file(), POLLPRI, kPatienceMs); });
+        REQUIRE(client.subscribe(V4L2_EVENT_CTRL, V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, V4L2_EVENT_SUB_FL_SEND_INITIAL) == 0);
+        CHECK(waiting.result(std::chrono::milliseconds(2 * kPatienceMs)) == POLLPRI);
     }
 }
 
@@ -139,7 +144,7 @@ TEST_CASE_METHOD(Decoding, "S21: a client of edge-triggered epoll that takes all
     endOfStream();
 }
 
-TEST_CASE_METHOD(Decoding, "S14 S21: who is woken by the end finds the last buffer, and who finds that finds the event") {
+TEST_CASE_METHOD(Decoding, "S13 S14 S21: who is woken by the end finds the last buffer, and who finds that finds the event") {
     for (uint32_t round = 0; round < 200; ++round) {
         INFO(round);
         REQUIRE(client.feed(0, "frame 0\n") == 0);

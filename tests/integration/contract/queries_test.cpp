@@ -62,11 +62,71 @@ TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make i
     CHECK(capture.ycbcr_enc == V4L2_YCBCR_ENC_BT2020);
     CHECK(capture.quantization == V4L2_QUANTIZATION_FULL_RANGE);
 
-    REQUIRE(client.request(kCapture, 1) == 0);
-    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 64) == EBUSY);
-    CHECK(client.setFormat(kCapture, V4L2_PIX_FMT_NV12M, 64, 64) == EBUSY);
-    REQUIRE(client.request(kCapture, 0) == 0);
+    const auto output = client.format(kOutput).fmt.pix_mp;
+    CHECK(output.colorspace == V4L2_COLORSPACE_BT2020);
+    CHECK(output.xfer_func == V4L2_XFER_FUNC_SMPTE2084);
+    CHECK(output.ycbcr_enc == V4L2_YCBCR_ENC_BT2020);
+    CHECK(output.quantization == V4L2_QUANTIZATION_FULL_RANGE);
+
+    // Another codec, or another size alone; the format of CAPTURE, if it is CAPTURE's buffers.
+    for (const uint32_t type : {kOutput, kCapture}) {
+        REQUIRE(client.request(type, 1) == 0);
+        CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 351, 287) == EBUSY);
+        CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_VP9, 64, 287) == EBUSY);
+        CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_VP9, 351, 64) == EBUSY);
+        CHECK(client.setFormat(kCapture, V4L2_PIX_FMT_NV12M, 351, 287) == (type == kCapture ? EBUSY : 0));
+        REQUIRE(client.request(type, 0) == 0);
+    }
     CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 64) == 0);
+}
+
+TEST_CASE("S4: a CAPTURE format that does not fit another OUTPUT format gives way to the default, one that fits stays") {
+    TestNode node;
+    V4l2Client client(node);
+    const auto fourcc = [&] { return client.format(kCapture).fmt.pix_mp.pixelformat; };
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_HEVC, 64, 48) == 0);
+    REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_YUV420, 64, 48) == 0);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_VP8, 64, 48) == 0);
+    CHECK(fourcc() == V4L2_PIX_FMT_YUV420);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_HEVC, 64, 48) == 0);
+    REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_P010, 64, 48) == 0);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_VP8, 64, 48) == 0);
+    CHECK(fourcc() == V4L2_PIX_FMT_NV12);
+}
+
+TEST_CASE_METHOD(Decoding, "S4: S_FMT(OUTPUT) is a new stream, also where REMOVE_BUFS took the buffers") {
+    for (const uint32_t type : {kOutput, kCapture}) {
+        REQUIRE(client.streamOff(type) == 0);
+        v4l2::RemoveBuffers remove{};
+        remove.type = type;
+        remove.count = 4;
+        REQUIRE(client.ioctl(VIDIOC_REMOVE_BUFS, &remove) == 0);
+    }
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 128, 96) == 0);
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 128);
+    CHECK(client.format(kCapture).fmt.pix_mp.height == 96);
+}
+
+TEST_CASE("S1: ENUM_FMT(OUTPUT) is the same before and in the middle of a stream") {
+    const auto listed = [](V4l2Client& client) {
+        std::vector<uint32_t> fourccs;
+        v4l2_fmtdesc desc{};
+        desc.type = kOutput;
+        for (; client.ioctl(VIDIOC_ENUM_FMT, &desc) == 0; ++desc.index) fourccs.push_back(desc.pixelformat);
+        return fourccs;
+    };
+    Subscribed subscribed;
+    auto& client = subscribed.client;
+    const auto before = listed(client);
+    CHECK(before.size() > 1);
+    subscribed.startOutput("size 64x48\n");
+    subscribed.sourceChange();
+    CHECK(listed(client) == before);
+    REQUIRE(client.await(kOutput).error == 0);
+    subscribed.setUpCapture(2);
+    subscribed.feed("frame 0\n");
+    subscribed.expectFrame(0);
+    CHECK(listed(client) == before);
 }
 
 TEST_CASE("S1: the flags of coded formats say which streams may be cut anywhere") {
@@ -117,9 +177,7 @@ TEST_CASE("S3: frame sizes are listed for coded and raw formats, frame intervals
 TEST_CASE("S4: S_FMT(CAPTURE) takes what fits, adjusts the rest, and resets the compose rectangle") {
     Subscribed subscribed;
     auto& client = subscribed.client;
-    REQUIRE(client.request(kOutput, 1) == 0);
-    REQUIRE(client.streamOn(kOutput) == 0);
-    REQUIRE(client.feed(0, "size 64x48 crop 2,4,6,8\n") == 0);
+    subscribed.startOutput("size 64x48 crop 2,4,6,8\n");
     subscribed.sourceChange();
     // The size is the stream's, the format one of those that fit it.
     REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_YUV420M, 320, 240) == 0);
@@ -153,11 +211,9 @@ TEST_CASE("S5: what the stream says of its colours counts on CAPTURE, what the c
     format.fmt.pix_mp.colorspace = V4L2_COLORSPACE_SMPTE170M;
     REQUIRE(client.ioctl(VIDIOC_S_FMT, &format) == 0);
     CHECK(client.format(kCapture).fmt.pix_mp.colorspace == V4L2_COLORSPACE_SMPTE170M);
-    REQUIRE(client.request(kOutput, 1) == 0);
-    REQUIRE(client.streamOn(kOutput) == 0);
     const bool told = GENERATE(false, true);
-    REQUIRE(client.feed(0, "size 64x48" + (told ? " colorspace " + std::to_string(V4L2_COLORSPACE_BT2020) : std::string()) +
-                               "\n") == 0);
+    subscribed.startOutput("size 64x48" + (told ? " colorspace " + std::to_string(V4L2_COLORSPACE_BT2020) : std::string()) +
+                           "\n");
     subscribed.sourceChange();
     const uint32_t expected = told ? V4L2_COLORSPACE_BT2020 : V4L2_COLORSPACE_SMPTE170M;
     CHECK(client.format(kCapture).fmt.pix_mp.colorspace == expected);
@@ -213,17 +269,30 @@ TEST_CASE("S11: every selection target tells the coded or the visible rectangle,
     CHECK(rect(V4L2_SEL_TGT_NATIVE_SIZE) == std::to_string(EINVAL));
     v4l2_selection set{};
     set.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
-    set.target = V4L2_SEL_TGT_COMPOSE;
-    set.r = {0, 0, 32, 24};
-    REQUIRE(d.client.ioctl(VIDIOC_S_SELECTION, &set) == 0);
-    CHECK(set.r.left == 2);
-    CHECK(set.r.width == 56);
-    set.r = {0, 0, 32, 24};
-    set.flags = V4L2_SEL_FLAG_LE;
-    CHECK(d.client.ioctl(VIDIOC_S_SELECTION, &set) == ERANGE);
-    set.flags = 0;
-    set.target = V4L2_SEL_TGT_CROP_BOUNDS;
-    CHECK(d.client.ioctl(VIDIOC_S_SELECTION, &set) == EINVAL);
+    const auto ask = [&](uint32_t target, uint32_t flags, v4l2_rect r) {
+        set.target = target;
+        set.flags = flags;
+        set.r = r;
+        return d.client.ioctl(VIDIOC_S_SELECTION, &set);
+    };
+    // What is set is adjusted to what is there, and refused where the client allows no adjustment.
+    for (const uint32_t target : {V4L2_SEL_TGT_COMPOSE, V4L2_SEL_TGT_CROP}) {
+        INFO(target);
+        for (const v4l2_rect r : {v4l2_rect{0, 0, 32, 24}, v4l2_rect{0, 0, 64, 48}}) {
+            REQUIRE(ask(target, 0, r) == 0);
+            CHECK(set.r.left == 2);
+            CHECK(set.r.top == 4);
+            CHECK(set.r.width == 56);
+            CHECK(set.r.height == 36);
+        }
+        CHECK(ask(target, V4L2_SEL_FLAG_LE, {0, 0, 32, 24}) == ERANGE);
+        CHECK(ask(target, V4L2_SEL_FLAG_LE, {0, 0, 64, 48}) == 0);
+        CHECK(ask(target, V4L2_SEL_FLAG_GE, {0, 0, 64, 48}) == ERANGE);
+        CHECK(ask(target, V4L2_SEL_FLAG_GE, {4, 8, 16, 16}) == 0);
+    }
+    for (const uint32_t target : {V4L2_SEL_TGT_CROP_BOUNDS, V4L2_SEL_TGT_CROP_DEFAULT, V4L2_SEL_TGT_COMPOSE_BOUNDS,
+                                  V4L2_SEL_TGT_COMPOSE_DEFAULT, V4L2_SEL_TGT_COMPOSE_PADDED})
+        CHECK(ask(target, 0, {0, 0, 64, 48}) == EINVAL);
     set.type = V4L2_BUF_TYPE_VIDEO_OUTPUT;
     set.target = V4L2_SEL_TGT_COMPOSE;
     CHECK(d.client.ioctl(VIDIOC_G_SELECTION, &set) == EINVAL);
@@ -233,9 +302,7 @@ TEST_CASE("S19: one plane and several hold the same samples") {
     const uint32_t fourcc = GENERATE(V4L2_PIX_FMT_NV12, V4L2_PIX_FMT_NV12M, V4L2_PIX_FMT_YUV420, V4L2_PIX_FMT_YUV420M);
     Subscribed subscribed;
     auto& client = subscribed.client;
-    REQUIRE(client.request(kOutput, 1) == 0);
-    REQUIRE(client.streamOn(kOutput) == 0);
-    REQUIRE(client.feed(0, "size 64x48\n") == 0);
+    subscribed.startOutput("size 64x48\n");
     subscribed.sourceChange();
     REQUIRE(client.await(kOutput).error == 0);
     REQUIRE(client.setFormat(kCapture, fourcc, 64, 48) == 0);

@@ -1,6 +1,7 @@
 // S15, S16: seeks, and CAPTURE stopped in the middle.
 #include <catch2/catch.hpp>
 #include <string>
+#include <thread>
 
 #include "decoding.h"
 
@@ -42,4 +43,37 @@ TEST_CASE_METHOD(Decoding, "S16: CAPTURE STREAMOFF loses only what it discards")
     feed("frame 4\n");
     restartCapture();
     CHECK(pixelsAre(client, client.await(kCapture), 4));
+}
+
+TEST_CASE_METHOD(Decoding, "S16: CAPTURE STREAMOFF leaves what waits on OUTPUT") {
+    // The first four frames fill CAPTURE; the fifth, and the buffers behind it, wait.
+    REQUIRE(client.feed(0, "frame 0\nframe 1\nframe 2\nframe 3\nframe 4\n") == 0);
+    for (uint32_t i = 1; i < 4; ++i) REQUIRE(client.feed(i, "frame " + std::to_string(i + 4) + "\n") == 0);
+    while (!(client.query(kCapture, 3).buffer.flags & V4L2_BUF_FLAG_DONE)) std::this_thread::yield();
+    restartCapture();
+    for (uint32_t i = 4; i < 8; ++i) expectFrame(i);
+}
+
+TEST_CASE("S16: CAPTURE STREAMOFF leaves what the decoder holds back") {
+    Decoding d("size 64x48 reorder 2\n");
+    d.feed("frame 0\nframe 1\nframe 2\n");
+    d.expectFrame(0);
+    d.restartCapture();
+    d.feed("frame 3\n");
+    d.expectFrame(1);
+}
+
+TEST_CASE("S16: buffers that were queued and never came to stream are the client's after STREAMOFF") {
+    Early early;
+    auto& client = early.client;
+    REQUIRE(client.streamOff(kOutput) == 0);
+    REQUIRE(client.streamOff(kCapture) == 0);
+    for (const bool streams : {false, true}) {
+        INFO(streams);
+        early.queueCapture(4);
+        if (streams) REQUIRE(client.streamOn(kCapture) == 0);
+        REQUIRE(client.streamOff(kCapture) == 0);
+        for (uint32_t i = 0; i < 4; ++i) CHECK_FALSE(client.query(kCapture, i).buffer.flags & V4L2_BUF_FLAG_QUEUED);
+    }
+    early.queueCapture(4);
 }

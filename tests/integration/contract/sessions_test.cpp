@@ -59,9 +59,24 @@ TEST_CASE("S22: a hundred opens have their own formats and queues, and share pri
     REQUIRE(clients[0]->setFormat(kOutput, V4L2_PIX_FMT_VP8, 100, 100) == 0);
     CHECK(clients[1]->format(kOutput).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_H264);
 
-    uint32_t priority = V4L2_PRIORITY_RECORD;
+    uint32_t priority = V4L2_PRIORITY_UNSET;
+    CHECK(clients[0]->ioctl(VIDIOC_S_PRIORITY, &priority) == EINVAL);
+    priority = V4L2_PRIORITY_RECORD + 1;
+    CHECK(clients[0]->ioctl(VIDIOC_S_PRIORITY, &priority) == EINVAL);
+    priority = V4L2_PRIORITY_RECORD;
     REQUIRE(clients[0]->ioctl(VIDIOC_S_PRIORITY, &priority) == 0);
     CHECK(clients[1]->setFormat(kOutput, V4L2_PIX_FMT_VP8, 100, 100) == EBUSY);
+    CHECK(clients[1]->request(kOutput, 1) == EBUSY);
+    CHECK(clients[1]->streamOn(kOutput) == EBUSY);
+    CHECK(clients[1]->streamOff(kOutput) == EBUSY);
+    CHECK(clients[1]->command(V4L2_DEC_CMD_STOP) == EBUSY);
+    v4l2_control control{V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, 4};
+    CHECK(clients[1]->ioctl(VIDIOC_S_CTRL, &control) == EBUSY);
+    // What changes nothing of the device, and buffers, go on.
+    auto format = clients[1]->format(kOutput);
+    CHECK(clients[1]->ioctl(VIDIOC_G_FMT, &format) == 0);
+    CHECK(clients[1]->ioctl(VIDIOC_TRY_FMT, &format) == 0);
+    CHECK(clients[1]->queue(0) == EINVAL);
     REQUIRE(clients[1]->ioctl(VIDIOC_G_PRIORITY, &priority) == 0);
     CHECK(priority == V4L2_PRIORITY_RECORD);
     clients.erase(clients.begin());

@@ -46,6 +46,8 @@ public:
         REQUIRE(client_.request(kOutput, kOutputs) == 0);
         startOutput();
     }
+    /// From now on play() sends no STOP: the streams say by themselves where they end.
+    void sendNoStop() { sendsStop_ = false; }
     /// OUTPUT STREAMOFF and STREAMON.
     void seek() {
         REQUIRE(client_.streamOff(kOutput) == 0);
@@ -145,6 +147,7 @@ private:
         }
         // Before CAPTURE streams, STOP would be without effect.
         if (stopped_ || captures_ == 0 || changed_) return false;
+        if (!sendsStop_) return stopped_ = true;
         const int error = client_.command(V4L2_DEC_CMD_STOP);
         REQUIRE((error == 0 || error == EBUSY));
         return stopped_ = true;
@@ -199,6 +202,7 @@ private:
     uint32_t captures_ = 0;
     unsigned changes_ = 0;
     bool changed_ = false;
+    bool sendsStop_ = true;
     bool stopped_ = false;
     bool ended_ = false;
     v4l2_pix_format_mplane format_{};
