@@ -4,8 +4,8 @@ namespace daedalus::codec {
 
 bool StreamFormat::sameSetup(const StreamFormat& other) const {
     return codedWidth == other.codedWidth && codedHeight == other.codedHeight && visible == other.visible &&
-           chroma == other.chroma && bitDepth == other.bitDepth && minCaptureBuffers == other.minCaptureBuffers &&
-           interlaced == other.interlaced;
+           chroma == other.chroma && bitDepth == other.bitDepth && zeroBits == other.zeroBits &&
+           minCaptureBuffers == other.minCaptureBuffers && interlaced == other.interlaced;
 }
 
 uint32_t StreamFormat::field() const {

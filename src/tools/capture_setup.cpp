@@ -18,7 +18,7 @@ constexpr uint32_t kNativeFormats[] = {V4L2_PIX_FMT_YUV420,  V4L2_PIX_FMT_YUV422
 
 }  // namespace
 
-Outcome<const v4l2::RawFormat*> DecoderClient::chooseCaptureFormat() {
+Outcome<const v4l2::RawFormat*> DecoderClient::chooseCaptureFormat(uint32_t current) {
     constexpr uint32_t kType = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
     std::string offered;
     if (settings_.capture != nullptr) {
@@ -34,6 +34,10 @@ Outcome<const v4l2::RawFormat*> DecoderClient::chooseCaptureFormat() {
         if (const auto* format = v4l2::findRaw(fourcc); suits(*format)) return format;
     for (const v4l2::RawFormat& format : v4l2::rawFormats())
         if (suits(format)) return &format;
+    // Samples may have zeros below, of which the node knows: what it has chosen holds them where they stand.
+    if (const auto* own = v4l2::findRaw(current);
+        own != nullptr && own->bits == v4l2::Bits::High && sampling_.bitDepth == 8 * own->sampleBytes)
+        return own;
     (void)offers(endpoint_, kType, 0, &offered);
     return failure(
         "{}: unsupported format: for this stream (its chroma sampling, its bit depth) the node offers {}; choose another "
@@ -91,7 +95,7 @@ Outcome<> DecoderClient::setUpCapture() {
     format.type = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
     if (endpoint_.ioctl(VIDIOC_G_FMT, &format) != 0) return callFailure(endpoint_, "VIDIOC_G_FMT(CAPTURE)", errno);
     sampling_ = streamSampling();
-    const auto raw = chooseCaptureFormat();
+    const auto raw = chooseCaptureFormat(format.fmt.pix_mp.pixelformat);
     if (!raw) return failure(raw.error());
     rawFormat_ = *raw;
 

@@ -18,9 +18,9 @@ std::string samplingsOf(const v4l2::CodedFormat& coded) {
     std::string text;
     unsigned depth = 0;
     for (const v4l2::Sampling& sampling : coded.samplings) {
-        if (sampling.bitDepth != depth) {
-            text += fmt::format("{}{} bit", text.empty() ? "" : ", ", sampling.bitDepth);
-            depth = sampling.bitDepth;
+        if (sampling.significantBits() != depth) {
+            depth = sampling.significantBits();
+            text += fmt::format("{}{} bit", text.empty() ? "" : ", ", depth);
         }
         text += fmt::format(" {}", v4l2::nameOf(sampling.chroma));
     }

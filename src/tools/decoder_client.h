@@ -77,7 +77,7 @@ private:
     [[nodiscard]] Outcome<> setUpOutput();
     [[nodiscard]] Outcome<> subscribe();
     [[nodiscard]] Outcome<> setUpCapture();
-    [[nodiscard]] Outcome<const v4l2::RawFormat*> chooseCaptureFormat();
+    [[nodiscard]] Outcome<const v4l2::RawFormat*> chooseCaptureFormat(uint32_t current);
     /// What the decoder's own frames are made of, as far as the node tells.
     [[nodiscard]] v4l2::Sampling streamSampling();
     [[nodiscard]] v4l2::Rect visibleRect() const;

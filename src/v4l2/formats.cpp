@@ -33,10 +33,15 @@ constexpr Sampling k444Deep12 = {Chroma::Yuv444, 12};
 constexpr Sampling k440Deep12 = {Chroma::Yuv440, 12};
 constexpr Sampling kGreyDeep12 = {Chroma::Mono, 12};
 constexpr Sampling kRgbDeep12 = {Chroma::Rgb, 12};
+/// 12 bits in the high ones of 16, which is how libavcodec gives those of JPEG.
+constexpr Sampling k420High12 = {Chroma::Yuv420, 16, 4};
+constexpr Sampling k422High12 = {Chroma::Yuv422, 16, 4};
+constexpr Sampling k444High12 = {Chroma::Yuv444, 16, 4};
+constexpr Sampling kGreyHigh12 = {Chroma::Mono, 16, 4};
 
 constexpr Sampling kOf420[] = {k420};
 constexpr Sampling kOfMpeg2[] = {k420, k422};
-constexpr Sampling kOfJpeg[] = {k420, k422, k444, k440, k411, kGrey, kRgb};
+constexpr Sampling kOfJpeg[] = {k420, k422, k444, k440, k411, kGrey, kRgb, k420High12, k422High12, k444High12, kGreyHigh12};
 constexpr Sampling kOfH264[] = {k420, k422, k444, kRgb, k420Deep10, k422Deep10, k444Deep10, kRgbDeep10};
 constexpr Sampling kOfHevc[] = {k420,       k422,       k444,       kGrey,       kRgb,
                                 k420Deep10, k422Deep10, k444Deep10, kGreyDeep10, kRgbDeep10,
@@ -114,7 +119,8 @@ constexpr uint32_t alignUp(uint32_t value, uint32_t step) { return (value + step
 unsigned exactDepth(const Sampling& sampling) {
     unsigned best = 0;
     for (const RawFormat& raw : kRaw) {
-        const bool holds = raw.bitDepth == sampling.bitDepth || (raw.bitDepth > sampling.bitDepth && raw.bits == kHigh);
+        const bool holds =
+            raw.bitDepth == sampling.bitDepth || (raw.bitDepth >= sampling.significantBits() && raw.bits == kHigh);
         if (raw.chroma == carrierOf(sampling.chroma) && holds && (best == 0 || raw.bitDepth < best)) best = raw.bitDepth;
     }
     return best;

@@ -5,6 +5,7 @@ extern "C" {
 }
 
 #include <catch2/catch.hpp>
+#include <functional>
 #include <numeric>
 #include <random>
 
@@ -40,6 +41,16 @@ codec::ffmpeg::FramePtr noise(AVPixelFormat pixels, int width, int height) {
         }
     }
     return frame;
+}
+
+/// Puts `change` of each sample of two bytes in its place.
+void forEachWord(AVFrame& frame, const std::function<unsigned(unsigned)>& change) {
+    const AVPixFmtDescriptor& description = *av_pix_fmt_desc_get(static_cast<AVPixelFormat>(frame.format));
+    for (int plane = 0; plane < description.nb_components; ++plane) {
+        const int lines = plane ? AV_CEIL_RSHIFT(frame.height, description.log2_chroma_h) : frame.height;
+        auto* words = reinterpret_cast<uint16_t*>(frame.data[plane]);
+        for (int i = 0; i < lines * frame.linesize[plane] / 2; ++i) words[i] = static_cast<uint16_t>(change(words[i]));
+    }
 }
 
 /// The frame's samples, plane after plane without padding, as framemd5 takes them.
@@ -129,6 +140,34 @@ TEST_CASE("every pixel layout comes exact, or with its 8 high bits, in all forma
         CaptureMemory memory(*offered[i], format->codedWidth, format->codedHeight);
         REQUIRE(frame->copyTo(memory.target));
         CHECK(visibleSamples(memory, *format) == (exact ? native : highBits(native, format->bitDepth)));
+    }
+}
+
+TEST_CASE("zeros below the bits of 16 need no room") {
+    const auto [pixels, exact, reduced] = GENERATE(
+        table<AVPixelFormat, std::vector<uint32_t>, size_t>({{AV_PIX_FMT_YUV420P16, {V4L2_PIX_FMT_P012, V4L2_PIX_FMT_P012M}, 4},
+                                                             {AV_PIX_FMT_YUV422P16, {V4L2_PIX_FMT_Y212}, 4},
+                                                             {AV_PIX_FMT_YUV444P16, {V4L2_PIX_FMT_YUV48_12}, 2},
+                                                             {AV_PIX_FMT_GRAY16, {V4L2_PIX_FMT_Y012}, 1}}));
+    CAPTURE(av_get_pix_fmt_name(pixels));
+    constexpr unsigned kZeroBits = 4;
+    auto source = noise(pixels, 38, 22);
+    forEachWord(*source, [](unsigned word) { return word >> kZeroBits; });
+    const auto twelveBits = packed(*source);
+    forEachWord(*source, [](unsigned word) { return word << kZeroBits; });
+    const auto native = packed(*source);
+    auto format = codec::ffmpeg::formatOf(*source, {});
+    REQUIRE(format);
+    format->zeroBits = kZeroBits;
+    const auto frame = codec::ffmpeg::makeFrame(std::move(source), *format, 0);
+    const auto offered = v4l2::formatsFor(format->sampling());
+    REQUIRE(offered.size() == exact.size() + reduced);
+    for (size_t i = 0; i < offered.size(); ++i) {
+        CAPTURE(offered[i]->name);
+        if (i < exact.size()) CHECK(offered[i]->fourcc == exact[i]);
+        CaptureMemory memory(*offered[i], format->codedWidth, format->codedHeight);
+        REQUIRE(frame->copyTo(memory.target));
+        CHECK(visibleSamples(memory, *format) == (i < exact.size() ? twelveBits : highBits(native, format->bitDepth)));
     }
 }
 

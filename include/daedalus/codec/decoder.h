@@ -24,6 +24,7 @@ struct StreamFormat {
     v4l2::Rect visible;  ///< inside the coded frame; exact in all four directions
     v4l2::Chroma chroma = v4l2::Chroma::Yuv420;
     uint8_t bitDepth = 8;
+    uint8_t zeroBits = 0;           ///< as in v4l2::Sampling
     uint8_t minCaptureBuffers = 2;  ///< V4L2_CID_MIN_BUFFERS_FOR_CAPTURE
     bool interlaced = false;        ///< frames may hold two fields, interleaved line by line
 
@@ -34,7 +35,7 @@ struct StreamFormat {
     v4l2::Conformance conformance;
     v4l2::Hdr10 hdr10;
 
-    [[nodiscard]] v4l2::Sampling sampling() const { return {chroma, bitDepth}; }
+    [[nodiscard]] v4l2::Sampling sampling() const { return {chroma, bitDepth, zeroBits}; }
     /// True if a client that set itself up for `other` can go on with this stream without a source change.
     [[nodiscard]] bool sameSetup(const StreamFormat& other) const;
     /// V4L2_FIELD_* of its frames.

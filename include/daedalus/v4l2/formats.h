@@ -23,7 +23,10 @@ enum class Chroma : uint8_t { Mono, Yuv420, Yuv422, Yuv444, Yuv440, Yuv411, Rgb,
 /// What a decoder's frames are made of.
 struct Sampling {
     Chroma chroma = Chroma::Other;
-    uint8_t bitDepth = 0;  ///< significant bits per sample
+    uint8_t bitDepth = 0;  ///< bits per sample
+    uint8_t zeroBits = 0;  ///< the low ones of these that are zero in every sample
+    /// Bits that say something.
+    [[nodiscard]] constexpr uint8_t significantBits() const { return static_cast<uint8_t>(bitDepth - zeroBits); }
     friend bool operator==(const Sampling&, const Sampling&) = default;
 };
 

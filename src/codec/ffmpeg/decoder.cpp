@@ -304,13 +304,20 @@ private:
         if (const FieldOrder order = fieldOrderOf(*frame); order != FieldOrder::Unsaid) fieldOrder_ = order;
         if (fieldOrder_ != FieldOrder::Unsaid) unit.bottomFirst = unit.interlaced && fieldOrder_ == FieldOrder::BottomFirst;
         auto format = formatOf(*frame, unit);
-        // JPEG has no fields for it.
-        if (format && codec_ == v4l2::Codec::Mjpeg) format->colorimetry = bitstream::jpegColorimetry();
+        if (format && codec_ == v4l2::Codec::Mjpeg) completeJpeg(*format);
         if (format)
             results_.push_back(makeFrame(std::move(frame), *format, unit.tag));
         else
             results_.push_back(Damaged{unit.tag, "frame size " + std::to_string(frame->width) + "x" +
                                                      std::to_string(frame->height) + " is more than a node can show"});
+    }
+
+    /// JPEG has no fields for colours; deeper samples than 8 bits stand in the high bits of 16, but for RGB.
+    void completeJpeg(StreamFormat& format) const {
+        format.colorimetry = bitstream::jpegColorimetry();
+        const int bits = context_->bits_per_raw_sample;
+        if (format.chroma != v4l2::Chroma::Rgb && bits > 8 && bits < format.bitDepth)
+            format.zeroBits = static_cast<uint8_t>(format.bitDepth - bits);
     }
 
     /// Of a unit that was sent; of the last one if the frame does not know where it came from.

@@ -117,7 +117,7 @@ private:
         const v4l2::Channel& channel = format.channels[index];
         const SourcePlane& plane = picture_.planes[index];
         const unsigned depth = picture_.sampling.bitDepth;
-        const unsigned lost = depth > format.bitDepth ? depth - format.bitDepth : 0;
+        const unsigned lost = depth > 8 * sizeof(To) ? depth - format.bitDepth : 0;
         const unsigned raised = format.bits == v4l2::Bits::High ? 8 * sizeof(To) - depth : 0;
         for (int y = 0; y < lines.lines; ++y) {
             const auto* from = reinterpret_cast<const From*>(plane.data + ptrdiff_t{y} * plane.stride);

@@ -28,9 +28,9 @@ FORMATS = {
 }  # fmt: skip
 
 _BY_CHROMA = {
-    "420": ({8: "NV12 NV12M YU12 YM12", 10: "P010", 12: "P012 P012M"}, (1, 1)),
-    "422": ({8: "NV16 NV16M 422P YM16", 10: "Y210", 12: "Y212"}, (1, 0)),
-    "444": ({8: "NV24 YM24", 10: "Y312", 12: "Y312"}, (0, 0)),
+    "420": ({8: "NV12 NV12M YU12 YM12", 10: "P010", 12: "P012 P012M", 16: "P012 P012M"}, (1, 1)),
+    "422": ({8: "NV16 NV16M 422P YM16", 10: "Y210", 12: "Y212", 16: "Y212"}, (1, 0)),
+    "444": ({8: "NV24 YM24", 10: "Y312", 12: "Y312", 16: "Y312"}, (0, 0)),
     "440": ({8: "NV24 YM24", 10: "Y312", 12: "Y312"}, (0, 1)),
     "411": ({8: "411P"}, (2, 0)),
     "gray": ({8: "GREY", 10: "Y10", 12: "Y12 Y012"}, (0, 0)),
@@ -39,8 +39,8 @@ _BY_CHROMA = {
 
 
 def kind(pixels):
-    """("420", 10) of FFmpeg's "yuv420p10le"."""
-    chroma, depth = re.fullmatch(r"(?:yuvj?)?(\d{3}|gray|gbr)p?(10|12)?(?:le)?", pixels).groups()
+    """("420", 10) of FFmpeg's "yuv420p10le". Of "16" bits the high 12 are meant, as JPEG has them."""
+    chroma, depth = re.fullmatch(r"(?:yuvj?)?(\d{3}|gray|gbr)p?(10|12|16)?(?:le)?", pixels).groups()
     return chroma, int(depth or 8)
 
 

@@ -38,6 +38,8 @@ class Stream:
     def decoded(self):
         """FFmpeg's name for the layout of the decoded frames, where that is not what was encoded."""
         jpeg = {"411": "yuvj411p", "440": "yuvj440p", "rgb": "gbrp"}
+        if self.jpeg == "12":
+            return self.pixels.replace("yuvj", "yuv") + "16le"
         return jpeg.get(self.jpeg) or {"rgb24": "gbrp"}.get(self.pixels, self.pixels)
 
     @property
@@ -80,8 +82,10 @@ def _rare():
         yield Stream(f"vp9_{pixels}.ivf", "vp9", f"{_VP9} -profile:v {profile}", pixels=pixels, **common)
     for pixels in ("gray", *deep, *rgb, *grey):
         yield Stream(f"av1_{pixels}.ivf", "av1", _AOM, pixels=pixels, **common)
+    common |= {"size": "128x96"}
+    for source in ("yuvj420p", "yuvj422p", "yuvj444p"):
+        yield Stream(f"mjpeg_12bit_{source}.mjpeg", "mjpeg", _MJPEG, pixels=source, jpeg="12", **common)
     for sampling, source in (("411", "yuvj420p"), ("440", "yuvj422p"), ("rgb", "yuvj444p")):
-        common |= {"size": "128x96"}
         yield Stream(f"mjpeg_{sampling}.mjpeg", "mjpeg", _MJPEG, pixels=source, jpeg=sampling, **common)
 
 
