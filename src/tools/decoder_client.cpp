@@ -36,7 +36,9 @@ Outcome<> DecoderClient::decode() {
         if (const auto done = feed(); !done) return done;
         if (const auto done = waitForNode(); !done) return done;
     }
-    if (summary_.frames == 0 && summary_.lost == 0) return failure("no picture could be decoded; check the file with ffprobe");
+    if (summary_.frames == 0)
+        return failure("no picture could be decoded, {} were lost; check the file with ffprobe, and the node's log",
+                       summary_.lost);
     return {};
 }
 

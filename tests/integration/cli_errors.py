@@ -88,6 +88,10 @@ class Errors(unittest.TestCase):
         self.refused(1, "unsupported codec", "daedalus codecs", words=["decode", "--in-process", other])
         garbage = self.file("garbage.ivf", ivf(b"VP80", b"\xff" * 50, b"\x5a" * 50, time_base=(0, 0)))
         self.refused(1, "no picture", words=["decode", "--in-process", garbage])
+        # The headers of key frames, and nothing behind them; what is lost before CAPTURE is set up is not told.
+        key = b"\x10\x02\x00\x9d\x01\x2a\x40\x00\x40\x00"
+        headers = self.file("headers.ivf", ivf(b"VP80", key, key, key))
+        self.refused(1, "no picture", "2 were lost", words=["decode", "--in-process", headers])
 
     def test_decode_device(self):
         stream = self.file("stream.ivf", ivf(b"VP80", b"\xff" * 50))
