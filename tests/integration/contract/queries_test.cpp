@@ -67,6 +67,14 @@ TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make i
     CHECK(output.xfer_func == V4L2_XFER_FUNC_SMPTE2084);
     CHECK(output.ycbcr_enc == V4L2_YCBCR_ENC_BT2020);
     CHECK(output.quantization == V4L2_QUANTIZATION_FULL_RANGE);
+    // TRY_FMT says what S_FMT would, and changes nothing.
+    v4l2_format tried{};
+    tried.type = kOutput;
+    tried.fmt.pix_mp = {.width = 64, .height = 48, .pixelformat = V4L2_PIX_FMT_VP8};
+    REQUIRE(client.ioctl(VIDIOC_TRY_FMT, &tried) == 0);
+    CHECK(tried.fmt.pix_mp.pixelformat == V4L2_PIX_FMT_VP8);
+    CHECK(client.format(kOutput).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_VP9);
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 352);
 
     // Another codec, or another size alone; the format of CAPTURE, if it is CAPTURE's buffers.
     for (const uint32_t type : {kOutput, kCapture}) {
