@@ -54,8 +54,9 @@ TEST_CASE_METHOD(Decoding, "S9: START with buffers that are too small is refused
 
 TEST_CASE("S8: width, height, visible rectangle, depth, sampling, fields and minimum buffers: each alone is a source change") {
     Decoding d("size 64x48\n");
-    const auto change = GENERATE(as<std::string>{}, "size 66x48", "size 64x50", "size 64x48 crop 0,0,0,8",
-                                 "size 64x48 depth 10", "size 64x48 chroma 422", "size 64x48 interlaced", "size 64x48 min 7");
+    const auto change =
+        GENERATE(as<std::string>{}, "size 66x48 crop 0,0,2,0", "size 64x50 crop 0,0,0,2", "size 64x48 crop 0,0,0,8",
+                 "size 64x48 depth 10", "size 64x48 chroma 422", "size 64x48 interlaced", "size 64x48 min 7");
     CAPTURE(change);
     d.feed("frame 0\n");
     CHECK(d.client.await(kCapture).error == 0);

@@ -320,6 +320,9 @@ TEST_CASE("S19: one plane and several hold the same samples") {
     const auto frame = client.await(kCapture);
     REQUIRE(frame.error == 0);
     CHECK(frame.buffer.length == pix.num_planes);
+    const std::map<uint32_t, uint32_t> planes = {
+        {V4L2_PIX_FMT_NV12, 1}, {V4L2_PIX_FMT_NV12M, 2}, {V4L2_PIX_FMT_YUV420, 1}, {V4L2_PIX_FMT_YUV420M, 3}};
+    CHECK(pix.num_planes == planes.at(fourcc));
     for (uint32_t i = 0; i < pix.num_planes; ++i) CHECK(frame.planes[i].bytesused == pix.plane_fmt[i].sizeimage);
     // Sample (5, 3) of Cb and Cr, wherever the format has them.
     const bool interleaved = fourcc == V4L2_PIX_FMT_NV12 || fourcc == V4L2_PIX_FMT_NV12M;
