@@ -140,6 +140,7 @@ void DecodeStrand::handle(Flush&) {
     emptyLast_ = EmptyLast::None;
     drain_ = DrainPhase::None;
     mayReceive_ = false;
+    fed_ = 0;
     failed_ = false;
     ++flushesSeen_;
     // A change of format that the client has not answered is given up: it is found again where the stream goes on.
@@ -214,11 +215,16 @@ bool DecodeStrand::looksAhead() const {
     return drain_ == DrainPhase::Draining || drainIsNext;
 }
 
+/// A client that cuts the stream anywhere shows it by how its second buffer begins; what the first gave is wrong then.
+bool DecodeStrand::nextTellsOfFirst() const {
+    return fed_ == 1 && !headerless() && !inputs_.empty() && std::holds_alternative<queue::ActiveBuffer>(inputs_.front());
+}
+
 bool DecodeStrand::fetch() {
     if (awaitsSetup()) return false;
     const size_t enough = looksAhead() ? 2 : 1;
     if (ready_.size() >= enough || drain_ == DrainPhase::Stopped || drain_ == DrainPhase::Ended) return false;
-    if (mayReceive_) return receive();
+    if (mayReceive_ && !nextTellsOfFirst()) return receive();
     if (inputs_.empty()) return false;
     auto next = std::move(inputs_.front());
     inputs_.pop_front();
@@ -263,6 +269,9 @@ void DecodeStrand::feed(queue::ActiveBuffer buffer) {
     metadata_.emplace(tag, buffer.metadata());
     if (metadata_.size() > kRememberedUnits) metadata_.erase(metadata_.begin());
 
+    ++fed_;
+    // Nothing else fills a buffer to the last byte.
+    if (used == plane.length) decoder_->cutAnywhere();
     const auto sent = timed([&] { return decoder_->send(bytes, tag); });
     if (!sent) {
         buffer.error();

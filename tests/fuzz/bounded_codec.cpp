@@ -37,6 +37,7 @@ public:
         if (format && uint64_t{format->codedWidth} * format->codedHeight > kMaxPixels) return fail(EIO);
         return sent;
     }
+    void cutAnywhere() override { inner_->cutAnywhere(); }
     Result<codec::Received> receive() override { return inner_->receive(); }
     std::optional<codec::StreamFormat> headers() const override { return inner_->headers(); }
     Result<> drain() override { return inner_->drain(); }

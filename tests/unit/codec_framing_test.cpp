@@ -162,15 +162,55 @@ TEST_CASE("cuts anywhere") {
     const auto bytes = stream->bytes();
     std::mt19937 random(7);
     for (int round = 0; round < 40; ++round) {
-        // The first buffer holds more than one unit: that is how one sees that the client does not cut at units.
-        std::vector<size_t> places{stream->units[0].bytes.size() + stream->units[1].bytes.size() / 2};
         const size_t largest = round % 2 ? 6000 : 40;
+        std::vector<size_t> places{1 + random() % largest};
         while (places.back() < bytes.size()) places.push_back(std::min(bytes.size(), places.back() + 1 + random() % largest));
         auto decoder = openDecoder(codec);
         const Output output = decodeAll(*decoder, cutAt(bytes, places));
         CHECK(output.damaged.empty());
         REQUIRE(output.md5s() == stream->frameMd5);
     }
+}
+
+TEST_CASE("cuts anywhere of which the decoder was told, without a delay that hides the first part") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = synth(codec, 160, 96, 10, {.bframes = 0, .gop = 5, .slices = 3});
+    if (!stream) return skipWithoutEncoder();
+    const auto bytes = stream->bytes();
+    auto decoder = openDecoder(codec);
+    for (int round = 0; round < 2; ++round) {
+        decoder->cutAnywhere();
+        std::vector<size_t> places{stream->units[0].bytes.size() / 2};
+        while (places.back() < bytes.size()) places.push_back(places.back() + 500);
+        places.pop_back();
+        const Output output = decodeAll(*decoder, cutAt(bytes, places));
+        CHECK(output.damaged.empty());
+        CHECK(output.md5s() == stream->frameMd5);
+        decoder->flush();
+    }
+}
+
+TEST_CASE("one slice in a buffer, the first behind the headers") {
+    const v4l2::Codec codec = GENERATE(from_range(std::begin(kCodecs), std::end(kCodecs)));
+    const auto stream = makeStream(codec);
+    if (!stream) return skipWithoutEncoder();
+    const auto bytes = stream->bytes();
+    auto decoder = openDecoder(codec);
+    auto places = startCodes(bytes);
+    // Up to the second slice.
+    const auto isSlice = [&](size_t place) {
+        const size_t code = place + (bytes[place + 2] == std::byte{1} ? 3 : 4);
+        const auto first = static_cast<unsigned>(bytes[code]);
+        if (codec == v4l2::Codec::H264) return (first & 31U) == 5;
+        if (codec == v4l2::Codec::Hevc) return (first >> 1U) < 32;
+        if (codec == v4l2::Codec::Mpeg4) return first == 0xB6;
+        return first >= 1 && first <= 0xAF;
+    };
+    const auto first = std::ranges::find_if(places, isSlice);
+    places.erase(places.begin(), first + 1);
+    const Output output = decodeAll(*decoder, cutAt(bytes, places));
+    CHECK(output.damaged.empty());
+    CHECK(output.md5s() == stream->frameMd5);
 }
 
 TEST_CASE("one unit in a buffer comes out at once") {

@@ -93,8 +93,12 @@ public:
     virtual ~Decoder() = default;
     /// Takes the next bytes of the stream (copied before return; may hold a whole access unit, several, or a part). `tag` comes
     /// back with the frames whose access unit starts in these bytes. Decodes: may take a frame's time. Receive everything
-    /// before the next send(). Never fails for the contents of the bytes; ENOMEM, EIO are fatal until flush().
+    /// before the next send(); only between the first two, what the second shows of the first may still change it. Never fails
+    /// for the contents of the bytes; ENOMEM, EIO are fatal until flush().
     [[nodiscard]] virtual Result<> send(std::span<const std::byte> bytes, uint64_t tag) = 0;
+    /// The bytes that are sent next, and all behind them until flush(), are cut anywhere, not between access units. Without it
+    /// the decoder finds out, and may take a first part for a unit.
+    virtual void cutAnywhere() = 0;
     /// The next frame in display order.
     [[nodiscard]] virtual Result<Received> receive() = 0;
     /// What is known of the stream before its first frame came out; nothing until the headers were found. After the first

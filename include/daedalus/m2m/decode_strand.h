@@ -159,6 +159,7 @@ private:
     void handle(Quit& message);
     [[nodiscard]] bool deliver();
     [[nodiscard]] bool fetch();
+    [[nodiscard]] bool nextTellsOfFirst() const;
     /// In a drain one item more is fetched than delivered, to know which is the last.
     [[nodiscard]] bool looksAhead() const;
     [[nodiscard]] bool receive();
@@ -224,6 +225,7 @@ private:
     /// The OUTPUT buffer of a headerless stream goes back together with the CAPTURE buffer that it gives.
     std::optional<queue::ActiveBuffer> heldInput_;
     bool mayReceive_ = false;
+    uint64_t fed_ = 0;           ///< OUTPUT buffers since the start or a flush
     bool unitGaveItem_ = false;  ///< the unit that was sent last has an item in ready_
     bool sawFrame_ = false;
     bool failed_ = false;

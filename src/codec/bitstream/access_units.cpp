@@ -69,6 +69,7 @@ bool AccessUnits::push(std::vector<uint8_t> bytes, uint64_t tag) {
     }
     if (pending_.size() + bytes.size() > kMostPending) {
         clear();
+        first_.reset();
         syntax_->restart();
         return false;
     }
@@ -93,7 +94,26 @@ void AccessUnits::pushVc1(Bytes bytes, uint64_t tag) {
     }
 }
 
+void AccessUnits::cutAnywhere() { assembling_ = true; }
+
+bool AccessUnits::tookBack() { return std::exchange(tookBack_, false); }
+
 void AccessUnits::pushStream(std::vector<uint8_t> bytes, uint64_t tag) {
+    if (!first_) return append(std::move(bytes), tag);
+    AccessUnit first = *std::exchange(first_, std::nullopt);
+    const std::vector<uint8_t> copy = bytes;
+    append(std::move(bytes), tag);
+    if (!evidence_.stray) return;
+    ready_.clear();
+    clear();
+    syntax_->restart();
+    assembling_ = true;
+    tookBack_ = true;
+    append(std::move(first.bytes), first.tag);
+    append(copy, tag);
+}
+
+void AccessUnits::append(std::vector<uint8_t> bytes, uint64_t tag) {
     const size_t begin = pending_.size();
     marks_.push_back({begin, tag});
     if (pending_.empty())
@@ -101,11 +121,18 @@ void AccessUnits::pushStream(std::vector<uint8_t> bytes, uint64_t tag) {
     else
         pending_.insert(pending_.end(), bytes.begin(), bytes.end());
     evidence_ = {};
-    if (!startsWithCode(pending_, begin)) assembling_ = true;
+    if (!startsWithCode(pending_, begin)) {
+        assembling_ = true;
+        evidence_.stray = begin == 0;
+    }
     scan();
     // A client that sends parameter sets one by one will send slices one by one.
     if (evidence_.units == 1 && evidence_.leading == 1) assembling_ = true;
-    if (!assembling_ && hasPicture_) emit(pending_.size());
+    if (hasPicture_ && !assembling_) {
+        emit(pending_.size());
+        if (!begun_) first_ = ready_.back();
+    }
+    begun_ = begun_ || hasPicture_ || evidence_.emitted > 0;
     compact();
 }
 
@@ -129,9 +156,18 @@ void AccessUnits::takeLast(size_t code) {
     const Bytes unit = Bytes(pending_).subspan(code + 3);
     const bool whole = !assembling_ || syntax_->isEnd(unit) || (unit.size() >= kEnough && syntax_->isPicture(unit));
     if (!whole) return;
+    const bool little = unit.size() < kEnough;
+    const size_t emitted = evidence_.emitted;
     takeUnit(code, pending_.size());
     if (pending_.empty()) return;
     if (evidence_.emitted > 0 || evidence_.stray) assembling_ = true;
+    if (little && evidence_.emitted > emitted) {
+        // A picture began with it, and more of it may come: then it is looked at again.
+        hasPicture_ = false;
+        syntax_->restart();
+        scanned_ = code;
+        return;
+    }
     // Two bytes of the next start code may be here already.
     scanned_ = std::max(code + 3, pending_.size() - 2);
 }
@@ -205,6 +241,7 @@ void AccessUnits::compact() {
 
 void AccessUnits::finish() {
     if (!syntax_) return;
+    first_.reset();
     evidence_ = {};
     size_t code = findStartCode(pending_, scanned_);
     while (code != kNoStartCode) {
@@ -221,6 +258,9 @@ void AccessUnits::reset() {
     ready_.clear();
     clear();
     assembling_ = false;
+    begun_ = false;
+    first_.reset();
+    tookBack_ = false;
     if (syntax_) syntax_->restart();
 }
 

@@ -24,13 +24,18 @@ struct AccessUnit {
 
 /// Cuts a stream into access units. A buffer with one whole unit goes straight through. Once a buffer shows that the client
 /// cuts elsewhere (several pictures in one, a start in the middle of a unit, single NAL units), units are put together, and
-/// each comes out when the next begins. Owned by one decoder.
+/// each comes out when the next begins. If the second buffer shows it, the first unit was a part of one, and is taken back.
+/// Owned by one decoder.
 class AccessUnits {
 public:
     explicit AccessUnits(v4l2::Codec codec);
 
     /// Takes a buffer's bytes. False if what has piled up without a border is too large and was dropped.
     [[nodiscard]] bool push(std::vector<uint8_t> bytes, uint64_t tag);
+    /// The client does not cut between units: each comes out when the next begins.
+    void cutAnywhere();
+    /// True once after a push() that took back the unit before: it comes again, whole.
+    [[nodiscard]] bool tookBack();
     /// No more bytes will come: what is left is a unit.
     void finish();
     /// Forgets all bytes; headers are kept.
@@ -49,6 +54,7 @@ private:
     void pushFrame(std::vector<uint8_t> bytes, uint64_t tag);
     void pushVc1(Bytes bytes, uint64_t tag);
     void pushStream(std::vector<uint8_t> bytes, uint64_t tag);
+    void append(std::vector<uint8_t> bytes, uint64_t tag);
     void scan();
     void takeLast(size_t code);
     void takeUnit(size_t begin, size_t end);
@@ -63,6 +69,9 @@ private:
     std::optional<StreamHeader> header_;
 
     bool assembling_ = false;
+    bool begun_ = false;               ///< a picture has come since the start
+    std::optional<AccessUnit> first_;  ///< went straight through in the buffer before, the first with a picture
+    bool tookBack_ = false;
     std::vector<uint8_t> pending_;
     std::deque<Mark> marks_;        ///< which buffer's bytes start where in pending_
     size_t start_ = 0;              ///< where the unit under way starts in pending_
@@ -75,7 +84,7 @@ private:
         size_t units = 0;
         size_t leading = 0;
         size_t emitted = 0;
-        bool stray = false;  ///< it starts in the middle of a picture
+        bool stray = false;  ///< it starts in the middle of a picture, or of a unit
     } evidence_;
 };
 

@@ -128,6 +128,8 @@ public:
         return {};
     }
 
+    void cutAnywhere() override {}
+
     Result<Received> receive() override {
         if (results_.empty()) return draining_ ? Received(EndOfStream{}) : Received(NeedInput{});
         Received result = std::move(results_.front());

@@ -65,11 +65,17 @@ public:
             copy.assign(data, data + bytes.size());
             if (!units_.push(std::move(copy), tag))
                 results_.push_back(Damaged{tag, "no border of an access unit in 128 MiB; dropped them"});
+            if (units_.tookBack()) {
+                results_.clear();
+                forget();
+            }
             if (!results_.empty()) return {};
             if (const auto decoded = decodeNext(); !decoded) return fail(decoded.error());
             return {};
         });
     }
+
+    void cutAnywhere() override { units_.cutAnywhere(); }
 
     Result<Received> receive() override {
         return guarded<Received>([&]() -> Result<Received> {

@@ -90,8 +90,10 @@ private:
     }
 
     bool step() {
-        bool moved = takeEvent();
-        moved = feed() || moved;
+        // All that there is room for, before the answer to anything.
+        bool moved = false;
+        while (feed()) moved = true;
+        moved = takeEvent() || moved;
         if (const auto taken = client_.take(kOutput); taken.error == 0) {
             free_.push_back(taken.buffer.index);
             moved = true;
