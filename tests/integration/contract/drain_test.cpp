@@ -214,6 +214,21 @@ TEST_CASE("S14: an end mark under way answers STOP, too") {
     }
 }
 
+TEST_CASE_METHOD(Decoding, "S14: an end mark whose LAST waits for a CAPTURE buffer answers STOP, too") {
+    REQUIRE(client.feed(0, "frame 0\nframe 1\nframe 2\nframe 3\neos\n") == 0);
+    for (uint32_t i = 0; i < 4; ++i) expectFrame(i);
+    REQUIRE(client.await(kOutput).error == 0);
+    CHECK_FALSE(client.file().poll(POLLIN, 20) & POLLIN);
+    REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    queueCapture(4);
+    expectEmptyLast();
+    endOfStream();
+    REQUIRE(client.command(V4L2_DEC_CMD_START) == 0);
+    feed("frame 9\n");
+    CHECK_FALSE(expectFrame(9).buffer.flags & V4L2_BUF_FLAG_LAST);
+    CHECK_FALSE(client.event(0));
+}
+
 TEST_CASE_METHOD(Decoding, "S14 S15: a seek away from an end mark goes on without a drain") {
     // One CAPTURE buffer is left for LAST, none after that.
     REQUIRE(client.feed(0, "frame 0\nframe 1\nframe 2\nframe 3\neos\n") == 0);

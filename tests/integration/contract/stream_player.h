@@ -48,24 +48,20 @@ public:
     }
     /// From now on play() sends no STOP: the streams say by themselves where they end.
     void sendNoStop() { sendsStop_ = false; }
-    /// OUTPUT STREAMOFF and STREAMON.
+    /// OUTPUT STREAMOFF and STREAMON. Frames that were there before are dequeued.
     void seek() {
         REQUIRE(client_.streamOff(kOutput) == 0);
+        for (auto taken = client_.take(kCapture); captures_ > 0 && taken.error == 0; taken = client_.take(kCapture))
+            REQUIRE(client_.queue(taken.buffer.index) == 0);
         startOutput();
+    }
+    /// Feeds the units, and does not wait longer than for all OUTPUT buffers to come back.
+    void begin(const std::vector<AccessUnit>& units) {
+        stepUntil([this] { return next_ == units_->size() && free_.size() == kOutputs; }, units, 0, true);
     }
     /// Feeds the units, timestamps counting from `firstTimestampUs`, drains, returns all that came, and is ready for more.
     std::vector<Played> play(const std::vector<AccessUnit>& units, long firstTimestampUs = 0, GoOn goOn = GoOn::Start) {
-        units_ = &units;
-        next_ = 0;
-        timestampUs_ = firstTimestampUs;
-        stopped_ = false;
-        ended_ = false;
-        played_.clear();
-        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-        while (!ended_) {
-            REQUIRE(std::chrono::steady_clock::now() < deadline);
-            if (!step()) client_.file().poll(POLLIN | POLLOUT | POLLPRI, 20);
-        }
+        stepUntil([this] { return ended_; }, units, firstTimestampUs, false);
         if (goOn == GoOn::Start)
             REQUIRE(client_.command(V4L2_DEC_CMD_START) == 0);
         else
@@ -83,6 +79,21 @@ private:
         REQUIRE(client_.streamOn(kOutput) == 0);
         free_.clear();
         for (uint32_t i = 0; i < kOutputs; ++i) free_.push_back(i);
+    }
+
+    template <class Done>
+    void stepUntil(const Done& done, const std::vector<AccessUnit>& units, long firstTimestampUs, bool stopped) {
+        units_ = &units;
+        next_ = 0;
+        timestampUs_ = firstTimestampUs;
+        stopped_ = stopped;
+        ended_ = false;
+        played_.clear();
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        while (!done()) {
+            REQUIRE(std::chrono::steady_clock::now() < deadline);
+            if (!step()) client_.file().poll(POLLIN | POLLOUT | POLLPRI, 20);
+        }
     }
 
     bool isQueued(uint32_t index) {
