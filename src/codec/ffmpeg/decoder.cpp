@@ -253,14 +253,15 @@ private:
     }
 
     Result<> decode(bitstream::AccessUnit unit) {
-        const bool afresh = bitstream::startsAfresh(codec_, unit.bytes);
+        const bool kept = holdsFrames();
+        const bool afresh = kept && bitstream::startsAfresh(codec_, unit.bytes);
         const PacketPtr packet(av_packet_alloc());
         if (!packet || !fillPacket(*packet, std::move(unit.bytes))) return fail(ENOMEM);
         InFlight& entry = inFlight_[static_cast<size_t>(++serial_) % inFlight_.size()];
         entry.serial = serial_;
         entry.info = describe(unit);
         packet->pts = serial_;
-        if (holdsFrames() && !history_.add(*packet, afresh)) return fail(ENOMEM);
+        if (kept && !history_.add(*packet, afresh)) return fail(ENOMEM);
         return decode(*packet);
     }
 
