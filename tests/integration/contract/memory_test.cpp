@@ -1,6 +1,5 @@
 // S18, S19: memory that a client brings, and memory that it takes away with it.
 #include <sys/mman.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <catch2/catch.hpp>
@@ -8,6 +7,7 @@
 #include <vector>
 
 #include "decoding.h"
+#include "own_memory.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
@@ -15,21 +15,7 @@ using namespace daedalus::test;
 namespace {
 
 /// True where the node can reach this process's memory; the tests over CUSE also run where a filter of the kernel forbids it.
-bool isReached() {
-    char byte = 0;
-    char copy = 0;
-    const iovec local{&copy, 1};
-    const iovec remote{&byte, 1};
-    return TestNode::transport() != "cuse" || ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == 1;
-}
-
-int request(V4l2Client& client, uint32_t type, uint32_t memory, uint32_t count) {
-    v4l2_requestbuffers request{};
-    request.type = type;
-    request.memory = memory;
-    request.count = count;
-    return client.ioctl(VIDIOC_REQBUFS, &request);
-}
+bool isReached() { return TestNode::transport() != "cuse" || kernelReachesMemory(); }
 
 /// QBUF or PREPARE_BUF of a buffer of one plane.
 int handIn(V4l2Client& client, uint32_t type, uint32_t memory, v4l2_plane plane, unsigned long call = VIDIOC_QBUF) {

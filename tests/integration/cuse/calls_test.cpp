@@ -1,5 +1,4 @@
 // What CUSE adds to single calls: round trips, memory that clients bring, 32-bit programs, and what such a device lacks.
-#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -7,21 +6,13 @@
 #include <vector>
 
 #include "daedalus/memory/memory.h"
+#include "own_memory.h"
 #include "streaming.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
 
 namespace {
-
-/// True where the kernel refuses this process access to other processes' memory (a filter of the tests does).
-bool refused() {
-    char byte = 0;
-    char copy = 0;
-    const iovec local{&copy, 1};
-    const iovec remote{&byte, 1};
-    return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) != 1;
-}
 
 struct Buffer {
     v4l2_buffer buffer{};
@@ -35,14 +26,6 @@ struct Buffer {
         buffer.m.planes = planes;
     }
 };
-
-int request(V4l2Client& client, uint32_t type, uint32_t memory, uint32_t count) {
-    v4l2_requestbuffers request{};
-    request.type = type;
-    request.memory = memory;
-    request.count = count;
-    return client.ioctl(VIDIOC_REQBUFS, &request);
-}
 
 /// ioctl(2) as a 32-bit program enters the kernel. Returns 0 or an errno.
 int ioctl32(int fd, uint32_t cmd, void* argument) {
@@ -74,7 +57,7 @@ TEST_CASE("a call is one round trip; where memory is out of reach, one more for 
     v4l2_ext_controls controls{};
     controls.count = 1;
     controls.controls = &control;
-    const uint64_t more = refused() ? 1 : 0;
+    const uint64_t more = kernelReachesMemory() ? 0 : 1;
     CHECK(trips([&] { return client.ioctl(VIDIOC_LOG_STATUS, nullptr); }) == 1);
     CHECK(trips([&] { return client.ioctl(VIDIOC_QUERYCAP, &capability); }) == 1 + more);
     CHECK(trips([&] { return client.ioctl(VIDIOC_G_FMT, &format); }) == 1 + more);
@@ -101,7 +84,7 @@ TEST_CASE("many controls in one call, more than the kernel copies at once") {
         control.ptr = &payload;
     }
     const int error = client.ioctl(VIDIOC_G_EXT_CTRLS, &controls);
-    CHECK(error == (refused() ? ENOMEM : 0));
+    CHECK(error == (kernelReachesMemory() ? 0 : ENOMEM));
     ++controls.count;
     CHECK(client.ioctl(VIDIOC_G_EXT_CTRLS, &controls) == EINVAL);
 }
@@ -122,7 +105,7 @@ TEST_CASE("USERPTR: bad addresses are refused, good ones are read and filled") {
         output.planes[0].m.userptr = reinterpret_cast<uintptr_t>(address);
         return client.ioctl(VIDIOC_QBUF, &output.buffer);
     };
-    if (refused()) {
+    if (!kernelReachesMemory()) {
         CHECK(queue(coded.data()) == EFAULT);
         return;
     }
@@ -169,7 +152,7 @@ TEST_CASE("DMABUF: a sealed memfd is taken out of the client, anything else is r
     CHECK(queue(file.get()) == EINVAL);
     const auto memory = memory::allocate(length, "client");
     REQUIRE(memory);
-    if (refused()) {
+    if (!kernelReachesMemory()) {
         CHECK(queue((*memory)->fd()) == EINVAL);
         return;
     }
