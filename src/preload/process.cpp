@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "src/preload/next.h"
+#include "src/preload/old_symbols.h"
 #include "src/preload/real.h"
 #include "src/preload/rpc.h"
 

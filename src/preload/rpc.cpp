@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "src/preload/old_symbols.h"
 #include "src/preload/process.h"
 #include "src/preload/real.h"
 
@@ -65,7 +66,7 @@ void onFork() { closeConnection(mine); }
 void watchThreadEnd() {
     int state = 0;
     if (endKeyState.compare_exchange_strong(state, 1)) {
-        const bool made = ::pthread_key_create(&endKey, onThreadEnd) == 0;
+        const bool made = ::pthread_key_create != nullptr && ::pthread_key_create(&endKey, onThreadEnd) == 0;
         ::pthread_atfork(nullptr, nullptr, onFork);
         endKeyState.store(made ? 2 : 3);
     }

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "src/preload/old_symbols.h"
 #include "src/preload/paths.h"
 #include "src/preload/process.h"
 #include "src/preload/shown_node.h"
