@@ -31,13 +31,13 @@ struct Options {
     tools::DoctorOptions doctor;
 };
 
-void addThreads(CLI::App* command, unsigned& threads, codec::ThreadType& type) {
+void addThreads(CLI::App* command, device::DeviceOptions& options) {
     static const std::map<std::string, codec::ThreadType> kTypes = {
         {"auto", codec::ThreadType::Auto}, {"frame", codec::ThreadType::Frame}, {"slice", codec::ThreadType::Slice}};
-    command->add_option("--threads", threads, "Threads that decode (default: as many as there are cores)")
+    command->add_option("--threads", options.threads, "Threads that decode (default: as many as there are cores)")
         ->type_name("N")
         ->check(CLI::Range(1, 256));
-    command->add_option("--thread-type", type, "How threads share one stream: auto, frame or slice")
+    command->add_option("--thread-type", options.threadType, "How threads share one stream: auto, frame or slice")
         ->type_name("TYPE")
         ->transform(CLI::CheckedTransformer(kTypes).description(""));
 }
@@ -60,11 +60,6 @@ std::string parseFrameSize(const std::string& text, m2m::SessionLimits& limits) 
     limits.maxWidth = width;
     limits.maxHeight = height;
     return {};
-}
-
-CLI::Option* addLenientPoll(CLI::App* command, bool& lenientPoll) {
-    return command->add_flag("--lenient-poll", lenientPoll,
-                             "poll() without POLLERR before streaming starts: mpv and OpenCV crash of it in libavcodec");
 }
 
 void addLimits(CLI::App* command, device::Limits& limits) {
@@ -101,6 +96,17 @@ void addLimits(CLI::App* command, device::Limits& limits) {
         ->group(group);
 }
 
+/// What `run` and `serve` let the user decide about their nodes; an option that only a daemon of one's own heeds is refused
+/// beside `elsewhere`.
+void addDecoder(CLI::App* command, device::DeviceOptions& options, const std::vector<CLI::Option*>& elsewhere = {}) {
+    addThreads(command, options);
+    CLI::Option* lenient =
+        command->add_flag("--lenient-poll", options.lenientPoll,
+                          "poll() without POLLERR before streaming starts: mpv and OpenCV crash of it in libavcodec");
+    for (CLI::Option* other : elsewhere) lenient->excludes(other);
+    addLimits(command, options.limits);
+}
+
 CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
     CLI::App* command = app.add_subcommand("run", "Run a program that finds a decoder of its own at /dev/videoN");
     auto* node = command->add_option("--node", options.node, "Serve this /dev/videoN (default: the next free one)");
@@ -110,9 +116,7 @@ CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
         "Use this device file of the host, as `serve --cuse` makes it; udev, and so GStreamer, is shown it too");
     device->type_name("/dev/videoN")->excludes(node)->excludes(attach);
     attach->excludes(node);
-    addThreads(command, options.threads, options.threadType);
-    addLenientPoll(command, options.lenientPoll)->excludes(device)->excludes(attach);
-    addLimits(command, options.limits);
+    addDecoder(command, options.decoder, {device, attach});
     command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
     command->prefix_command();
     return command;
@@ -135,9 +139,7 @@ CLI::App* addServe(CLI::App& app, daemon::ServeOptions& options) {
             "Serve character devices that every program can open (default: one, the first free name)")
         ->type_name("[videoN,...]")
         ->expected(0, 1);
-    addThreads(command, options.threads, options.threadType);
-    addLenientPoll(command, options.lenientPoll);
-    addLimits(command, options.limits);
+    addDecoder(command, options.decoder);
     return command;
 }
 
@@ -163,7 +165,7 @@ CLI::App* addDecode(CLI::App& app, tools::DecodeOptions& options) {
     command->add_option("--frames", options.frames, "Stop after so many frames")->type_name("N");
     command->add_option("--timeout", options.timeoutSeconds, "Give up after so many seconds without progress (default: 10)")
         ->type_name("SECONDS");
-    addThreads(command, options.threads, options.threadType);
+    addThreads(command, options.decoder);
     command->add_option("INPUT", options.input, "Any container that libavformat reads, IVF, or a raw stream")->required();
     return command;
 }

@@ -7,48 +7,42 @@
 #include <vector>
 
 #include "daedalus/base/worker_pool.h"
-#include "daedalus/device/device.h"
 #include "daedalus/transport/cuse.h"
 #include "daedalus/transport/socket.h"
 
 namespace daedalus::daemon {
 namespace {
 
-unsigned workers(const DaemonOptions& options) {
+unsigned workers(const device::DeviceOptions& options) {
     return options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
 /// `number` tells the nodes of one daemon apart.
-device::DeviceOptions deviceOptions(const DaemonOptions& options, size_t number) {
-    device::DeviceOptions device;
-    device.busInfo = "platform:daedalus-" + std::to_string(number);
-    device.threads = options.threads;
-    device.threadType = options.threadType;
-    device.limits = options.limits;
-    device.lenientPoll = options.lenientPoll;
-    return device;
+device::DeviceOptions numbered(device::DeviceOptions options, size_t number) {
+    options.busInfo = "platform:daedalus-" + std::to_string(number);
+    return options;
 }
 
 }  // namespace
 
 /// In the order in which they need each other; destroyed from the end.
 struct Daemon::Impl {
-    explicit Impl(const DaemonOptions& options)
+    explicit Impl(const device::DeviceOptions& options)
         : options(options),
           pool(workers(options)),
           codecs(codec::makeFfmpegFactory()),
-          device(loop, pool, *codecs, deviceOptions(options, 0)),
+          device(loop, pool, *codecs, numbered(options, 0)),
           node(device) {}
 
     /// A node beside the first.
     struct Further {
         Further(Impl& impl, size_t number)
-            : device(impl.loop, impl.pool, *impl.codecs, deviceOptions(impl.options, number)), node(device) {}
+            : device(impl.loop, impl.pool, *impl.codecs, numbered(impl.options, number)), node(device) {}
         device::Device device;
         ioctl::Node node;
     };
 
-    DaemonOptions options;
+    const device::DeviceOptions options;
     EventLoop loop;
     WorkerPool pool;
     std::unique_ptr<codec::Factory> codecs;
@@ -59,7 +53,7 @@ struct Daemon::Impl {
     std::unique_ptr<transport::SocketServer> server;
 };
 
-Daemon::Daemon(const DaemonOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+Daemon::Daemon(const device::DeviceOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Daemon::~Daemon() = default;
 
 Result<> Daemon::addCuse(const std::string& nodePath) {

@@ -99,7 +99,8 @@ private:
 };
 
 /// The daemon process, to its end. Returns the exit status.
-int serve(const DaemonOptions& options, const std::string& nodePath, const PrivateFolder& folder, const UniqueFd& control) {
+int serve(const device::DeviceOptions& options, const std::string& nodePath, const PrivateFolder& folder,
+          const UniqueFd& control) {
     detach(control);
     raiseFileLimit();
     {
@@ -133,7 +134,7 @@ std::string receive(const UniqueFd& control) {
 
 }  // namespace
 
-tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const DaemonOptions& options, const std::string& nodePath,
+tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const device::DeviceOptions& options, const std::string& nodePath,
                                                               const PrivateFolder& folder) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)

@@ -17,7 +17,7 @@ class PrivateDaemon {
 public:
     /// Forks, and waits until the daemon takes clients at folder.socket(), to whom the node is at `nodePath`. Must be called
     /// before this process has threads. The error is a sentence for the user.
-    [[nodiscard]] static tl::expected<PrivateDaemon, std::string> start(const DaemonOptions& options,
+    [[nodiscard]] static tl::expected<PrivateDaemon, std::string> start(const device::DeviceOptions& options,
                                                                         const std::string& nodePath,
                                                                         const PrivateFolder& folder);
 

@@ -120,11 +120,7 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
         log::error("{}", nodeFailure(options.node, nodePath.error()));
         return {};
     }
-    auto daemon = PrivateDaemon::start({.threads = options.threads,
-                                        .threadType = options.threadType,
-                                        .limits = options.limits,
-                                        .lenientPoll = options.lenientPoll},
-                                       *nodePath, folder);
+    auto daemon = PrivateDaemon::start(options.decoder, *nodePath, folder);
     if (!daemon) {
         log::error("{}", daemon.error());
         return {};

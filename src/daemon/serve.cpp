@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "daedalus/base/log.h"
+#include "daedalus/daemon/daemon.h"
 #include "file_limit.h"
 #include "node_path.h"
 
@@ -116,10 +117,7 @@ int serveMain(const ServeOptions& options) {
     // Of a caller that ignores it: how our own processes end would be lost.
     ::signal(SIGCHLD, SIG_DFL);
     raiseFileLimit();
-    Daemon daemon({.threads = options.threads,
-                   .threadType = options.threadType,
-                   .limits = options.limits,
-                   .lenientPoll = options.lenientPoll});
+    Daemon daemon(options.decoder);
     Result<std::string> nodePath;
     if (options.cuse) {
         const auto devices = serveCuse(daemon, options);

@@ -133,7 +133,7 @@ Outcome<DmabufAllocator> dmabufAllocator(const DecodeOptions& options) {
 }
 
 Outcome<std::unique_ptr<Endpoint>> openEndpoint(const DecodeOptions& options, v4l2::Codec codec) {
-    if (options.inProcess) return openInProcess({.threads = options.threads, .threadType = options.threadType});
+    if (options.inProcess) return openInProcess(options.decoder);
     if (!options.device.empty()) return openDevice(options.device);
     return findDevice(v4l2::findCoded(codec)->fourcc);
 }

@@ -36,7 +36,7 @@ private:
 /// Opens a node of this host by system calls, and checks that it is a multi-planar memory-to-memory device.
 [[nodiscard]] Outcome<std::unique_ptr<Endpoint>> openDevice(const std::string& path);
 /// Makes a decoder in this process and opens it.
-[[nodiscard]] Outcome<std::unique_ptr<Endpoint>> openInProcess(const daemon::DaemonOptions& options);
+[[nodiscard]] Outcome<std::unique_ptr<Endpoint>> openInProcess(const device::DeviceOptions& options);
 /// Opens the first /dev/videoN (by number) that decodes the coded format.
 [[nodiscard]] Outcome<std::unique_ptr<Endpoint>> findDevice(uint32_t codedFourcc);
 

@@ -13,7 +13,7 @@ namespace {
 
 class InprocEndpoint : public Endpoint {
 public:
-    explicit InprocEndpoint(const daemon::DaemonOptions& options)
+    explicit InprocEndpoint(const device::DeviceOptions& options)
         : Endpoint("decoder in this process"), daemon_(options), loopThread_([this] { daemon_.run(); }) {}
     ~InprocEndpoint() override {
         file_.reset();
@@ -40,7 +40,7 @@ private:
 
 }  // namespace
 
-Outcome<std::unique_ptr<Endpoint>> openInProcess(const daemon::DaemonOptions& options) {
+Outcome<std::unique_ptr<Endpoint>> openInProcess(const device::DeviceOptions& options) {
     auto endpoint = std::make_unique<InprocEndpoint>(options);
     if (const auto opened = endpoint->open(); !opened)
         return failure("cannot open the decoder in this process: {}; free memory or file descriptors",

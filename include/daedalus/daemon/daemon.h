@@ -8,25 +8,17 @@
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/result.h"
 #include "daedalus/codec/decoder.h"
-#include "daedalus/device/limits.h"
+#include "daedalus/device/device.h"
 #include "daedalus/ioctl/node.h"
 
 namespace daedalus::daemon {
-
-struct DaemonOptions {
-    /// Threads that decode, for one stream as for all; 0: as many as the machine has cores.
-    unsigned threads = 0;
-    codec::ThreadType threadType = codec::ThreadType::Auto;
-    device::Limits limits;
-    /// See device::DeviceOptions.
-    bool lenientPoll = false;
-};
 
 /// Owns the loop, the workers, the codecs, the device and its node. Everything but stop() belongs to the thread that calls
 /// run(), or to any one thread before that.
 class Daemon {
 public:
-    explicit Daemon(const DaemonOptions& options);
+    /// Each of its nodes follows `options`.
+    explicit Daemon(const device::DeviceOptions& options);
     ~Daemon();
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "daedalus/daemon/daemon.h"
+#include "daedalus/device/device.h"
 
 namespace daedalus::daemon {
 
@@ -17,10 +17,8 @@ struct RunOptions {
     std::string device;
     /// The program and its arguments, at least one.
     std::vector<std::string> command;
-    unsigned threads = 0;
-    codec::ThreadType threadType = codec::ThreadType::Auto;
-    device::Limits limits;
-    bool lenientPoll = false;
+    /// The decoder of a private daemon.
+    device::DeviceOptions decoder;
     /// Does not say which node is served.
     bool quiet = false;
 };

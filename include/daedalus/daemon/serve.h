@@ -3,7 +3,8 @@
 
 #include <string>
 
-#include "daedalus/daemon/daemon.h"
+#include "daedalus/base/result.h"
+#include "daedalus/device/device.h"
 
 namespace daedalus::daemon {
 
@@ -16,10 +17,7 @@ struct ServeOptions {
     bool cuse = false;
     /// Their names, "videoN", with commas between them; empty: one, the first that is free.
     std::string cuseNames;
-    unsigned threads = 0;
-    codec::ThreadType threadType = codec::ThreadType::Auto;
-    device::Limits limits;
-    bool lenientPoll = false;
+    device::DeviceOptions decoder;
 };
 
 /// /run/daedalus/daedalus.sock for root, $XDG_RUNTIME_DIR/daedalus.sock for others; ENOENT where that variable is not set.

@@ -14,10 +14,12 @@
 
 namespace daedalus::device {
 
+/// What the user may decide about a node: one struct from the command line to here.
 struct DeviceOptions {
     std::string card = "Daedalus decoder";
-    std::string busInfo = "platform:daedalus-0";
-    /// Threads of one stream's decoder; 0: all cores while few sessions decode, 1 as soon as they are as many as the workers.
+    std::string busInfo = "platform:daedalus-0";  ///< tells the nodes of one daemon apart, which gives it
+    /// Threads that decode, for one stream as for all. 0: as many as the machine has cores, all of them for one stream while
+    /// few sessions decode, 1 for each as soon as there are as many sessions as cores.
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     Limits limits;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "daedalus/daemon/daemon.h"
+#include "daedalus/device/device.h"
 
 namespace daedalus::tools {
 
@@ -30,8 +30,7 @@ struct DecodeOptions {
     /// Seconds without progress after which the node is given up.
     unsigned timeoutSeconds = 10;
     std::string input;
-    unsigned threads = 0;  ///< of the decoder in this process
-    codec::ThreadType threadType = codec::ThreadType::Auto;
+    device::DeviceOptions decoder;  ///< the one in this process
 };
 
 /// Returns the exit status.
