@@ -58,6 +58,18 @@ inline int followArgument(Follow follow, const void* argument, size_t size, Nest
     return 0;
 }
 
+/// The one plane of a buffer of the single-planar API, as the multi-planar API would describe it.
+inline v4l2_plane onlyPlane(const v4l2_buffer& buffer) {
+    v4l2_plane plane;
+    std::memset(&plane, 0, sizeof plane);
+    plane.bytesused = buffer.bytesused;
+    plane.length = buffer.length;
+    // The widest member of both unions; the others are its first bytes.
+    static_assert(sizeof plane.m == sizeof plane.m.userptr && sizeof buffer.m == sizeof buffer.m.userptr);
+    plane.m.userptr = buffer.m.userptr;
+    return plane;
+}
+
 /// Bytes of a compound control's payload; 0 for a control whose value stands in v4l2_ext_control itself.
 inline uint32_t payloadBytes(uint32_t id) {
     switch (id & V4L2_CTRL_ID_MASK) {

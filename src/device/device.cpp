@@ -15,6 +15,8 @@ Device::~Device() = default;
 
 EventLoop& Device::loop() { return shared_->loop; }
 
+v4l2::PlanesApi Device::planes() const { return shared_->options.planes; }
+
 Result<> Device::admits(const std::string& client, uid_t user) const {
     const Limits& limits = shared_->options.limits;
     if (shared_->sessions >= limits.sessions) {

@@ -171,13 +171,13 @@ Result<> expbuf(Session& session, v4l2_exportbuffer& exported, CallContext& call
     return {};
 }
 
-Result<> streamon(Session& session, uint32_t& type, CallContext&) {
-    auto* queue = queueOf(session, type);
+Result<> streamon(Session& session, int& type, CallContext&) {
+    auto* queue = queueOf(session, static_cast<uint32_t>(type));
     return queue ? queue->streamOn() : fail(EINVAL);
 }
 
-Result<> streamoff(Session& session, uint32_t& type, CallContext&) {
-    auto* queue = queueOf(session, type);
+Result<> streamoff(Session& session, int& type, CallContext&) {
+    auto* queue = queueOf(session, static_cast<uint32_t>(type));
     return queue ? queue->streamOff() : fail(EINVAL);
 }
 

@@ -186,7 +186,8 @@ Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
 Result<> enum_framesizes(Session& session, v4l2_frmsizeenum& sizes, CallContext&) {
     if (sizes.index > 0) return fail(EINVAL);
     const auto* coded = v4l2::findCoded(sizes.pixel_format);
-    const bool known = coded ? session.device().offers(*coded) : v4l2::findRaw(sizes.pixel_format) != nullptr;
+    const auto* raw = v4l2::findRaw(sizes.pixel_format);
+    const bool known = coded ? session.device().offers(*coded) : raw && v4l2::hasFormat(session.device().options.planes, *raw);
     if (!known) return fail(EINVAL);
     sizes.type = V4L2_FRMSIZE_TYPE_STEPWISE;
     const uint32_t step = coded ? 1 : v4l2::kDimensionStep;

@@ -24,7 +24,7 @@ m2m::Resources resourcesOf(Device::Shared& shared) {
         options.memory = memory;
         return options;
     };
-    return {shared.loop, shared.pool, shared.codecs, shared.graveyard, decoderOptions, limits, memory};
+    return {shared.loop, shared.pool, shared.codecs, shared.graveyard, decoderOptions, limits, memory, shared.options.planes};
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace daedalus::ioctl {
 SessionFile::SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client, uid_t user)
     : loop_(loop),
       valid_(valid),
+      planes_(device.planes()),
       self_(std::make_shared<SessionFile*>(this)),
       session_(std::make_unique<device::Session>(device, std::move(client), user, [this] { sessionChanged(); })) {}
 
@@ -59,7 +60,8 @@ Result<> SessionFile::runHandler(const Row& row, Call& call, device::CallContext
     if (auto ok = checkNested(row.follow, call.payload); !ok) return ok;
     const LocalPointers pointers(row.follow, call.payload);
     try {
-        return row.run(*session_, call.payload.argument.data(), context);
+        const auto run = planes_ == v4l2::PlanesApi::Single ? row.runSinglePlanar : row.run;
+        return run(*session_, call.payload.argument.data(), context);
     } catch (const std::bad_alloc&) {
         log::warn("{}: {}: out of memory; close sessions or give this process more", session_->name(), row.name);
         return fail(ENOMEM);

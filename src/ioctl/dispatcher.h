@@ -42,6 +42,7 @@ private:
 
     EventLoop& loop_;
     const ValidRows& valid_;
+    const v4l2::PlanesApi planes_;
     std::function<void()> listener_;
     std::list<Parked> parked_;
     Ticket lastTicket_ = 0;

@@ -5,6 +5,7 @@
 
 #include "daedalus/v4l2/print.h"
 #include "daedalus/v4l2/uapi.h"
+#include "single_planar.h"
 
 namespace daedalus::ioctl {
 namespace {
@@ -55,6 +56,13 @@ consteval Row row(const char* name, Options options = {}) {
             return H(session, *static_cast<Argument*>(argument), context);
         }
     };
+    row.runSinglePlanar = row.run;
+    if constexpr (DependsOnPlanes<Argument>) {
+        row.runSinglePlanar = [](Session& session, void* argument, CallContext& context) {
+            return runSinglePlanar(*static_cast<Argument*>(argument),
+                                   [&](Argument& converted) { return H(session, converted, context); });
+        };
+    }
     row.print = [](std::string& out, const void* argument) {
         if constexpr (!kNone) v4l2::print(out, *static_cast<const Argument*>(argument));
     };

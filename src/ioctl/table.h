@@ -30,6 +30,8 @@ struct Row {
     bool copyOnError = false;  ///< the argument goes back to the client on errors, too
     Wait wait = Wait::Never;
     Result<> (*run)(device::Session&, void* argument, device::CallContext&) = nullptr;
+    /// The same for a client of the single-planar API.
+    Result<> (*runSinglePlanar)(device::Session&, void* argument, device::CallContext&) = nullptr;
     void (*print)(std::string& out, const void* argument) = nullptr;
 };
 

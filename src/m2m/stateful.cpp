@@ -35,12 +35,16 @@ void StatefulContext::on(DecoderEvent event) {
 uint32_t StatefulContext::minCaptureBuffers() const { return stream_ ? stream_->minCaptureBuffers : kDefaultMinBuffers; }
 
 std::vector<const v4l2::RawFormat*> StatefulContext::offered() const {
-    if (stream_) return v4l2::formatsFor(stream_->sampling());
     std::vector<const v4l2::RawFormat*> found;
-    for (const auto& raw : v4l2::rawFormats())
-        if (std::ranges::any_of(outputFormat_.coded->samplings,
-                                [&raw](const auto& sampling) { return v4l2::fitOf(raw, sampling) == v4l2::Fit::Exact; }))
-            found.push_back(&raw);
+    if (stream_) {
+        found = v4l2::formatsFor(stream_->sampling());
+    } else {
+        for (const auto& raw : v4l2::rawFormats())
+            if (std::ranges::any_of(outputFormat_.coded->samplings,
+                                    [&raw](const auto& sampling) { return v4l2::fitOf(raw, sampling) == v4l2::Fit::Exact; }))
+                found.push_back(&raw);
+    }
+    std::erase_if(found, [this](const auto* raw) { return !v4l2::hasFormat(resources_.planes, *raw); });
     return found;
 }
 

@@ -11,6 +11,7 @@
 #include "daedalus/base/worker_pool.h"
 #include "daedalus/codec/decoder.h"
 #include "daedalus/device/limits.h"
+#include "daedalus/v4l2/planes.h"
 
 namespace daedalus::device {
 
@@ -23,6 +24,7 @@ struct DeviceOptions {
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     Limits limits;
+    v4l2::PlanesApi planes = v4l2::PlanesApi::Multi;
     /// poll() for clients that libavcodec's V4L2 decoders crash or hang: no POLLERR before a queue streams, and POLLIN for as
     /// long as DQBUF answers EPIPE.
     bool lenientPoll = false;
@@ -38,6 +40,7 @@ public:
     Device& operator=(const Device&) = delete;
 
     [[nodiscard]] EventLoop& loop();
+    [[nodiscard]] v4l2::PlanesApi planes() const;
     /// Whether `user` may open one more session: EMFILE at a limit, ENODEV if this build decodes nothing. `client` is for the
     /// log line.
     [[nodiscard]] Result<> admits(const std::string& client, uid_t user) const;

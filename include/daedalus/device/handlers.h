@@ -54,9 +54,9 @@ Result<> qbuf(Session&, v4l2_buffer&, CallContext&);
 /// EAGAIN: nothing is done yet.
 Result<> dqbuf(Session&, v4l2_buffer&, CallContext&);
 Result<> expbuf(Session&, v4l2_exportbuffer&, CallContext&);
-Result<> streamon(Session&, uint32_t&, CallContext&);
+Result<> streamon(Session&, int&, CallContext&);
 /// EAGAIN: a worker still has buffers.
-Result<> streamoff(Session&, uint32_t&, CallContext&);
+Result<> streamoff(Session&, int&, CallContext&);
 
 // handlers_controls.cpp
 Result<> queryctrl(Session&, v4l2_queryctrl&, CallContext&);

@@ -18,6 +18,7 @@
 #include "daedalus/codec/decoder.h"
 #include "daedalus/m2m/limits.h"
 #include "daedalus/queue/active_buffer.h"
+#include "daedalus/v4l2/planes.h"
 
 namespace daedalus::m2m {
 
@@ -41,6 +42,8 @@ struct Resources {
     SessionLimits limits;
     /// The session's own, of limits.memory bytes.
     std::shared_ptr<memory::Budget> memory;
+    /// Of the node: which formats CAPTURE can have.
+    v4l2::PlanesApi planes = v4l2::PlanesApi::Multi;
 };
 
 /// The CAPTURE format that frames are delivered in, and the stream format that it was set up for.
