@@ -105,13 +105,14 @@ private:
         }
         const auto role = static_cast<proto::MemoryRole>(entry.role);
         v4l2_buffer buffer{};
-        const bool planar = any && follow == proto::Follow::Planes && size_ == sizeof buffer;
-        if (planar) std::memcpy(&buffer, argument, sizeof buffer);
-        const bool own = planar && (buffer.memory == V4L2_MEMORY_USERPTR || buffer.memory == V4L2_MEMORY_DMABUF);
-        auto* const planes = static_cast<v4l2_plane*>(firstBytes);
-        if (own && role == proto::MemoryRole::Give) return give(argument, first, buffer, planes, firstAddress);
-        const int error = runShallow(argument, any ? &first : nullptr, firstBytes, firstAddress, nullptr);
-        if (error == 0 && planar && role == proto::MemoryRole::Take) return take(firstAddress, first.length);
+        const bool hasBuffer = follow == proto::Follow::Planes && size_ == sizeof buffer;
+        if (hasBuffer) std::memcpy(&buffer, argument, sizeof buffer);
+        const bool hasPlanes = any || (hasBuffer && !V4L2_TYPE_IS_MULTIPLANAR(buffer.type));
+        const bool own = hasPlanes && (buffer.memory == V4L2_MEMORY_USERPTR || buffer.memory == V4L2_MEMORY_DMABUF);
+        const proto::NestedRef* const nested = any ? &first : nullptr;
+        if (own && role == proto::MemoryRole::Give) return give(argument, nested, buffer, firstBytes, firstAddress);
+        const int error = runShallow(argument, nested, firstBytes, firstAddress, nullptr);
+        if (error == 0 && hasPlanes && role == proto::MemoryRole::Take) return take(firstAddress, any ? first.length : 0);
         return error;
     }
 
@@ -150,14 +151,18 @@ private:
         return finish(exchangeFor(fd_, session_, exchange_));
     }
 
-    int give(void* argument, const proto::NestedRef& first, const v4l2_buffer& buffer, v4l2_plane* planes,
+    /// `first`: null for a buffer of the single-planar API.
+    int give(void* argument, const proto::NestedRef* first, const v4l2_buffer& buffer, void* planesBytes,
              uint64_t planesAddress) {
+        const v4l2_plane only = proto::onlyPlane(buffer);
+        const auto* const planes = first != nullptr ? static_cast<const v4l2_plane*>(planesBytes) : &only;
+        const uint32_t count = first != nullptr ? buffer.length : 1;
         GivenPlanes given;
-        given.collect(session_, buffer, planes, false);
-        int error = runShallow(argument, &first, planes, planesAddress, &given);
+        given.collect(session_, buffer, planes, count, false);
+        int error = runShallow(argument, first, planesBytes, planesAddress, &given);
         if ((exchange_.reply.flags & proto::kReplyNeedMemory) != 0) {
-            given.collect(session_, buffer, planes, true);
-            error = runShallow(argument, &first, planes, planesAddress, &given);
+            given.collect(session_, buffer, planes, count, true);
+            error = runShallow(argument, first, planesBytes, planesAddress, &given);
         }
         if (error == 0) given.commit(session_, buffer);
         return error;
@@ -169,9 +174,13 @@ private:
         v4l2_plane planes[kMaxPlanes];
         if (!copyIn(&buffer, address_, sizeof buffer)) return EFAULT;
         if (buffer.memory != V4L2_MEMORY_USERPTR || planesLength > sizeof planes) return 0;
+        if (!V4L2_TYPE_IS_MULTIPLANAR(buffer.type)) {
+            const v4l2_plane only = proto::onlyPlane(buffer);
+            return takePlanes(session_, buffer, &only, 1) ? 0 : EFAULT;
+        }
         if (!copyIn(planes, planesAddress, planesLength)) return EFAULT;
         if (buffer.length * sizeof planes[0] > planesLength) return 0;
-        return takePlanes(session_, buffer, planes) ? 0 : EFAULT;
+        return takePlanes(session_, buffer, planes, buffer.length) ? 0 : EFAULT;
     }
 
     /// Controls with payloads: all that can be read goes along. What is missing is the daemon's to say.

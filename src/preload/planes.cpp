@@ -54,10 +54,10 @@ void GivenPlanes::clear() {
     fdCount_ = 0;
 }
 
-void GivenPlanes::collect(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes, bool afresh) {
+void GivenPlanes::collect(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes, uint32_t count, bool afresh) {
     clear();
     const KeepErrno keep;
-    const uint32_t length = buffer.length < kMaxPlanes ? buffer.length : kMaxPlanes;
+    const uint32_t length = count < kMaxPlanes ? count : kMaxPlanes;
     if (buffer.memory == V4L2_MEMORY_DMABUF) {
         for (uint32_t i = 0; i < length; ++i) {
             const int fd = planes[i].m.fd;
@@ -130,12 +130,12 @@ void GivenPlanes::commit(uint64_t session, const v4l2_buffer& buffer) {
     }
 }
 
-bool takePlanes(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes) {
+bool takePlanes(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes, uint32_t count) {
     if (V4L2_TYPE_IS_OUTPUT(buffer.type)) return true;
     const SessionUse use(session, false);
     if (use.get() == nullptr) return true;
     const Locked locked(use.get()->lock);
-    for (uint32_t i = 0; i < buffer.length && i < kMaxPlanes; ++i) {
+    for (uint32_t i = 0; i < count && i < kMaxPlanes; ++i) {
         const Bounce* const bounce = bounceOf(*use.get(), buffer, i);
         if (bounce == nullptr || bounce->memory == nullptr) continue;
         const size_t payload = planes[i].bytesused < planes[i].length ? planes[i].bytesused : planes[i].length;

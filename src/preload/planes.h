@@ -19,10 +19,10 @@ public:
     GivenPlanes(const GivenPlanes&) = delete;
     GivenPlanes& operator=(const GivenPlanes&) = delete;
 
-    /// Looks at the planes; for USERPTR finds or makes the bounces and copies what goes to the device. `afresh`: the daemon
-    /// lacks bounces that it should have, so all are made anew. A plane whose memory is bad is left out, and the daemon
+    /// Looks at the `count` planes; for USERPTR finds or makes the bounces and copies what goes to the device. `afresh`: the
+    /// daemon lacks bounces that it should have, so all are made anew. A plane whose memory is bad is left out, and the daemon
     /// answers EFAULT or EINVAL for it.
-    void collect(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes, bool afresh);
+    void collect(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes, uint32_t count, bool afresh);
     /// The call succeeded: new bounces take the place of old ones.
     void commit(uint64_t session, const v4l2_buffer& buffer);
 
@@ -44,6 +44,6 @@ private:
 };
 
 /// After DQBUF: copies a CAPTURE buffer's payload from its bounces to the program's memory. False if that is gone.
-bool takePlanes(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes);
+bool takePlanes(uint64_t session, const v4l2_buffer& buffer, const v4l2_plane* planes, uint32_t count);
 
 }  // namespace daedalus::preload

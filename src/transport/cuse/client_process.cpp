@@ -125,9 +125,13 @@ std::optional<bool> waitsNonblocking(pid_t tid, uint64_t argument, const std::st
 }
 
 std::vector<v4l2_plane> planesOf(const ioctl::Payload& payload) {
-    if (payload.argument.size() != sizeof(v4l2_buffer) || payload.nested.empty()) return {};
+    v4l2_buffer buffer;
+    if (payload.argument.size() != sizeof buffer) return {};
+    std::memcpy(&buffer, payload.argument.data(), sizeof buffer);
+    if (!V4L2_TYPE_IS_MULTIPLANAR(buffer.type)) return {proto::onlyPlane(buffer)};
+    if (payload.nested.empty()) return {};
     const auto& bytes = payload.nested.front().bytes;
-    std::vector<v4l2_plane> planes(bytes.size() / sizeof(v4l2_plane));
+    std::vector<v4l2_plane> planes(std::min<size_t>(bytes.size() / sizeof(v4l2_plane), buffer.length));
     std::memcpy(planes.data(), bytes.data(), planes.size() * sizeof(v4l2_plane));
     return planes;
 }
@@ -151,7 +155,7 @@ Result<memory::MemoryRef> UserBuffers::take(pid_t tid, const memory::PlaneSlot& 
     if (!bounce || bounce->address() != address || bounce->size() != length) bounce = std::make_shared<Bounce>(address, length);
     if (access == memory::Access::Read)
         if (auto read = readProcess(tid, address, bounce->bytes().first(used)); !read) return fail(read.error());
-    bounces_[{slot.bufferType, slot.index, slot.plane}] = bounce;
+    bounces_[{V4L2_TYPE_IS_OUTPUT(slot.bufferType), slot.index, slot.plane}] = bounce;
     return bounce;
 }
 
@@ -161,8 +165,8 @@ Result<> UserBuffers::giveBack(pid_t tid, const ioctl::Payload& payload) {
     v4l2_buffer buffer;
     std::memcpy(&buffer, payload.argument.data(), sizeof buffer);
     if (buffer.memory != V4L2_MEMORY_USERPTR || V4L2_TYPE_IS_OUTPUT(buffer.type)) return {};
-    for (uint32_t i = 0; i < planes.size() && i < buffer.length; ++i) {
-        const auto found = bounces_.find({buffer.type, buffer.index, i});
+    for (uint32_t i = 0; i < planes.size(); ++i) {
+        const auto found = bounces_.find({false, buffer.index, i});
         const auto bounce = found == bounces_.end() ? nullptr : found->second.lock();
         if (!bounce) continue;
         const auto filled = bounce->bytes().first(std::min<size_t>(planes[i].bytesused, bounce->size()));

@@ -41,8 +41,8 @@ public:
 
 private:
     class Bounce;
-    using Place = std::tuple<uint32_t, uint32_t, uint32_t>;
-    std::map<Place, std::weak_ptr<Bounce>> bounces_;
+    using Place = std::tuple<bool, uint32_t, uint32_t>;
+    std::map<Place, std::weak_ptr<Bounce>> bounces_;  ///< by whether it is OUTPUT's, index and plane
 };
 
 /// The USERPTR and DMABUF memory that one call brings. Made while the thread `tid` waits in that call; loop thread.
@@ -66,7 +66,7 @@ private:
     std::function<void(const char* wanted)> refused_;
 };
 
-/// The planes of a v4l2_buffer as they were gathered; none for other calls.
+/// The planes of a v4l2_buffer as they were gathered, of the single-planar API its one plane; none for other calls.
 [[nodiscard]] std::vector<v4l2_plane> planesOf(const ioctl::Payload& payload);
 
 }  // namespace daedalus::transport::cuse

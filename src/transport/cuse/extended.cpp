@@ -23,9 +23,7 @@ int Extended::bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload&
     v4l2_buffer buffer;
     std::memcpy(&buffer, payload.argument.data(), std::min(sizeof buffer, payload.argument.size()));
     if (buffer.memory != V4L2_MEMORY_MMAP) return 0;
-    auto planes = planesOf(payload);
-    planes.resize(std::min<size_t>(planes.size(), buffer.length));
-    for (const auto& plane : planes) {
+    for (const auto& plane : planesOf(payload)) {
         const uint64_t offset = plane.m.mem_offset;
         const auto memory = file.mmap(offset, plane.length);
         if (!memory) return memory.error().value;
