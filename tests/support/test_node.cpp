@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <future>
 #include <stdexcept>
+#include <string_view>
 #include <utility>
 
 #include "cuse_client.h"
@@ -11,6 +12,7 @@
 #include "daedalus/transport/socket.h"
 #include "fd_client.h"
 #include "proto/wire.h"
+#include "single_planar_client.h"
 
 namespace daedalus::test {
 namespace {
@@ -30,6 +32,12 @@ private:
     std::unique_ptr<transport::InprocFile> file_;
 };
 
+/// The options of a node, single-planar where the clients are.
+device::DeviceOptions inForce(device::DeviceOptions options, bool converts) {
+    if (converts) options.planes = v4l2::PlanesApi::Single;
+    return options;
+}
+
 }  // namespace
 
 struct TestNode::Server {
@@ -45,10 +53,16 @@ std::string TestNode::transport() {
     return name ? name : "inproc";
 }
 
+bool TestNode::isSinglePlanar() {
+    const char* planes = std::getenv("DAEDALUS_TEST_PLANES");
+    return planes && std::string_view(planes) == "single";
+}
+
 TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, device::DeviceOptions options)
     : codecs_(std::move(codecs)),
+      converts_(isSinglePlanar() && options.planes == v4l2::PlanesApi::Multi),
       pool_(threads),
-      device_(loop_, pool_, *codecs_, std::move(options)),
+      device_(loop_, pool_, *codecs_, inForce(std::move(options), converts_)),
       node_(device_),
       server_(std::make_unique<Server>()) {
     if (transport() == "socket") {
@@ -100,6 +114,12 @@ void TestNode::endCuse() {
 }
 
 std::unique_ptr<Client> TestNode::open(int flags) {
+    auto client = openDirectly(flags);
+    if (converts_) return std::make_unique<SinglePlanarClient>(std::move(client));
+    return client;
+}
+
+std::unique_ptr<Client> TestNode::openDirectly(int flags) {
     if (!server_->path.empty()) {
         UniqueFd fd(::open(server_->path.c_str(), O_RDWR | O_CLOEXEC | flags));
         if (!fd) throw std::runtime_error("cannot open the node");

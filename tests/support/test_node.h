@@ -31,7 +31,9 @@ public:
 
 /// A node on its own loop thread. DAEDALUS_TEST_TRANSPORT says how open() reaches it: "inproc" (default), "socket" (the test
 /// then runs under the preload library and DAEDALUS_SOCKET names where to listen), "cuse" (which needs /dev/cuse; what a kernel
-/// module would add is done by cuse_client.h), or "shim" (the same with the kernel module daedalus-shim).
+/// module would add is done by cuse_client.h), or "shim" (the same with the kernel module daedalus-shim). With
+/// DAEDALUS_TEST_PLANES=single it is a single-planar node, and open() gives clients that turn the tests' multi-planar calls
+/// into single-planar ones; not so where the test itself asks for a single-planar node.
 class TestNode {
 public:
     explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2,
@@ -52,11 +54,15 @@ public:
 
     /// The name of the transport in use.
     [[nodiscard]] static std::string transport();
+    /// Whether DAEDALUS_TEST_PLANES says so.
+    [[nodiscard]] static bool isSinglePlanar();
 
 private:
     struct Server;
+    std::unique_ptr<Client> openDirectly(int flags);
     void onLoop(const std::function<void()>& task);
     std::unique_ptr<codec::Factory> codecs_;
+    bool converts_;  ///< clients are SinglePlanarClients
     EventLoop loop_;
     WorkerPool pool_;
     device::Device device_;

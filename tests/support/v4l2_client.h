@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/uapi.h"
 #include "test_node.h"
 
@@ -18,6 +19,13 @@ namespace daedalus::test {
 inline constexpr uint32_t kOutput = V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE;
 inline constexpr uint32_t kCapture = V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE;
 inline constexpr int kPatienceMs = 10'000;
+
+/// Those of these raw formats that the node under test can have.
+inline std::vector<uint32_t> onNode(std::vector<uint32_t> fourccs) {
+    std::erase_if(fourccs,
+                  [](uint32_t fourcc) { return TestNode::isSinglePlanar() && v4l2::findRaw(fourcc)->memoryPlanes > 1; });
+    return fourccs;
+}
 
 /// What DQBUF gave: an errno, or the buffer.
 struct Taken {

@@ -165,7 +165,7 @@ TEST_CASE("S18 S19: planes that EXPBUF gave serve another open as DMABUF on both
     CHECK(handIn(client, kCapture, V4L2_MEMORY_DMABUF, wrong) == EINVAL);
 }
 
-TEST_CASE("S18: EXPBUF gives each plane's own memory, by the flags of an open, and it outlives the buffers") {
+TEST_CASE("S18: EXPBUF gives each plane's own memory, by the flags of an open, and it outlives the buffers", "[multi-planar]") {
     TestNode node;
     V4l2Client client(node);
     REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);

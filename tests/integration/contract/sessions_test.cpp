@@ -36,6 +36,11 @@ TEST_CASE("bad pointers are EFAULT") {
     controls.count = 1;
     controls.controls = reinterpret_cast<v4l2_ext_control*>(0x10);
     CHECK(client.ioctl(VIDIOC_G_EXT_CTRLS, &controls) == EFAULT);
+}
+
+TEST_CASE("bad pointers to planes are EFAULT, too many planes or none EINVAL", "[multi-planar]") {
+    TestNode node;
+    V4l2Client client(node);
     v4l2_buffer buffer{};
     buffer.type = kOutput;
     buffer.memory = V4L2_MEMORY_MMAP;
