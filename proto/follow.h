@@ -18,6 +18,13 @@ enum class Follow : uint8_t {
     ExtControls,  ///< struct v4l2_ext_controls: controls[count], and from each compound control its payload
 };
 
+/// What a call does with the client's own memory (USERPTR, DMABUF).
+enum class MemoryRole : uint8_t {
+    None,
+    Give,  ///< hands planes to the device
+    Take,  ///< takes them back
+};
+
 /// One nested array: `length` bytes at the client address that is stored (64 bit) at `offset` of its parent.
 struct NestedRef {
     uint32_t parent = 0;  ///< 0: the argument itself; n: the n-th nested array (counted from 1)
@@ -68,6 +75,23 @@ inline v4l2_plane onlyPlane(const v4l2_buffer& buffer) {
     static_assert(sizeof plane.m == sizeof plane.m.userptr && sizeof buffer.m == sizeof buffer.m.userptr);
     plane.m.userptr = buffer.m.userptr;
     return plane;
+}
+
+/// The descriptor of a request that the argument names, or -1.
+inline int requestOf(Follow follow, const void* argument, size_t size) {
+    if (follow == Follow::Planes) {
+        v4l2_buffer buffer;
+        if (size < sizeof buffer) return -1;
+        std::memcpy(&buffer, argument, sizeof buffer);
+        return (buffer.flags & V4L2_BUF_FLAG_REQUEST_FD) != 0 ? buffer.request_fd : -1;
+    }
+    if (follow == Follow::ExtControls) {
+        v4l2_ext_controls controls;
+        if (size < sizeof controls) return -1;
+        std::memcpy(&controls, argument, sizeof controls);
+        return controls.which == V4L2_CTRL_WHICH_REQUEST_VAL ? controls.request_fd : -1;
+    }
+    return -1;
 }
 
 /// Bytes of a compound control's payload; 0 for a control whose value stands in v4l2_ext_control itself.

@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "proto/follow.h"
+
 namespace daedalus::proto {
 
 /// Both ends must have the same.
@@ -51,8 +53,9 @@ inline constexpr uint32_t kMaxReplyFds = 4;
 enum class Kind : uint32_t {
     Hello = 1,  ///< value: kProtocolVersion. Reply body: HelloBody, then FollowEntry[followCount]
     Open = 2,   ///< Reply: value = session, one fd = the client's file
-    Ioctl =
-        3,  ///< Body: argument, NestedHeader[nestedCount], their bytes, PlaneMemory[planeCount]. Reply body: argument, bytes
+    /// Body: argument, NestedHeader[nestedCount], their bytes, PlaneMemory[planeCount]. Where the argument names a descriptor
+    /// that is a file of ours (proto/follow.h): value = its session, length = its number. Reply body: argument, bytes
+    Ioctl = 3,
     Cancel = 4,     ///< Ends the Ioctl under way with EINTR; has no reply of its own, and no effect if the answer is on its way
     Map = 5,        ///< value: mem_offset, length: bytes to map. Reply: one fd
     Readiness = 6,  ///< Reply: value = poll mask
@@ -124,18 +127,11 @@ struct PlaneMemory {
 };
 static_assert(sizeof(PlaneMemory) == 16);
 
-/// What a call does with the client's own memory (USERPTR, DMABUF).
-enum class MemoryRole : uint8_t {
-    None,
-    Give,  ///< hands planes to the device: QBUF, PREPARE_BUF
-    Take,  ///< takes them back: DQBUF
-};
-
 /// An ioctl whose argument leads to more memory.
 struct FollowEntry {
     uint32_t cmd;
     uint8_t follow;  ///< proto::Follow
-    uint8_t role;    ///< MemoryRole
+    uint8_t role;    ///< proto::MemoryRole
     uint16_t reserved;
 };
 static_assert(sizeof(FollowEntry) == 8);

@@ -14,6 +14,7 @@ Device::Device(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, Device
 Device::~Device() = default;
 
 EventLoop& Device::loop() { return shared_->loop; }
+const DecoderKind& Device::kind() const { return *shared_->options.kind; }
 
 v4l2::PlanesApi Device::planes() const { return shared_->options.planes; }
 

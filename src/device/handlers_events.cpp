@@ -34,9 +34,9 @@ Result<> unsubscribe_event(Session& session, v4l2_event_subscription& subscripti
     return {};
 }
 
-Result<> dqevent(Session& session, v4l2_event& event, CallContext& call) {
+Result<> dqevent(Session& session, v4l2_event& event, CallContext&) {
     const auto oldest = session.events().pop();
-    if (!oldest) return fail(call.nonblocking ? ENOENT : EAGAIN);
+    if (!oldest) return fail(EAGAIN);
     event = *oldest;
     return {};
 }

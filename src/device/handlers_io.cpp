@@ -23,10 +23,10 @@ void copyText(__u8 (&to)[N], const std::string& from) {
 Result<> querycap(Session& session, v4l2_capability& cap, CallContext&) {
     const auto& options = session.device().options;
     copyText(cap.driver, "daedalus");
-    copyText(cap.card, options.card);
+    copyText(cap.card, options.card.empty() ? options.kind->card : options.card);
     copyText(cap.bus_info, options.busInfo);
     cap.version = kApiVersion;
-    cap.device_caps = V4L2_CAP_VIDEO_M2M_MPLANE | V4L2_CAP_STREAMING | V4L2_CAP_EXT_PIX_FORMAT;
+    cap.device_caps = options.kind->capabilities;
     cap.capabilities = cap.device_caps | V4L2_CAP_DEVICE_CAPS;
     return {};
 }

@@ -9,9 +9,10 @@
 
 namespace daedalus::ioctl {
 
-SessionFile::SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client, uid_t user)
-    : loop_(loop),
-      valid_(valid),
+SessionFile::SessionFile(device::Device& device, FileKind kind, std::string client, uid_t user)
+    : loop_(device.loop()),
+      kind_(kind),
+      owner_(user),
       planes_(device.planes()),
       self_(std::make_shared<SessionFile*>(this)),
       session_(std::make_unique<device::Session>(device, std::move(client), user, [this] { sessionChanged(); })) {}
@@ -19,33 +20,40 @@ SessionFile::SessionFile(device::Device& device, EventLoop& loop, const ValidRow
 SessionFile::~SessionFile() {
     *self_ = nullptr;
     listener_ = nullptr;
-    for (auto& parked : parked_)
-        parked.reply.answer({.error = EBADF, .copyBack = false, .payload = std::move(parked.call.payload), .fds = {}});
+    for (auto& parked : parked_) refuse(std::move(parked.call), std::move(parked.reply), EBADF);
 }
 
 File::Ticket SessionFile::ioctl(Call&& call, Reply&& reply) {
-    const Row* row = findRow(call.cmd);
-    if (!row || !valid_[static_cast<size_t>(row - table().data())]) {
+    const Row* row = findRow(kind_, call.cmd);
+    if (!row) {
         if (log::ioctls()) log::ioctlLine(fmt::format("{}: ioctl {:#x} = ENOTTY", session_->name(), call.cmd));
-        reply.answer({.error = ENOTTY, .copyBack = false, .payload = std::move(call.payload), .fds = {}});
+        refuse(std::move(call), std::move(reply), ENOTTY);
         return 0;
     }
     Answer answer;
     answer.error = attempt(*row, call, answer);
-    const bool waits = row->wait == Wait::Always || (row->wait == Wait::IfBlocking && !call.nonblocking);
-    if (answer.error == EAGAIN && waits) {
-        parked_.push_back({++lastTicket_, row, std::move(call), std::move(reply)});
-        return lastTicket_;
+    if (answer.error == EAGAIN) {
+        if (row->wait == Wait::Always || (row->wait == Wait::IfBlocking && !call.nonblocking.isSet())) {
+            parked_.push_back({++lastTicket_, row, std::move(call), std::move(reply)});
+            return lastTicket_;
+        }
+        answer.error = row->nothingThere;
     }
     finish(*row, std::move(call), std::move(reply), std::move(answer));
     return 0;
+}
+
+void SessionFile::refuse(Call&& call, Reply&& reply, int error) {
+    Answer answer;
+    answer.error = error;
+    answer.payload = std::move(call.payload);
+    reply.answer(std::move(answer));
 }
 
 int SessionFile::attempt(const Row& row, Call& call, Answer& answer) {
     if (call.faulted || call.payload.argument.size() != _IOC_SIZE(row.cmd)) return EFAULT;
     device::CallContext context;
     context.client = call.clientMemory.get();
-    context.nonblocking = call.nonblocking;
     if (row.priority)
         if (auto ok = session_->checkPriority(); !ok) return ok.error().value;
     auto& argument = call.payload.argument;
@@ -57,8 +65,8 @@ int SessionFile::attempt(const Row& row, Call& call, Answer& answer) {
 }
 
 Result<> SessionFile::runHandler(const Row& row, Call& call, device::CallContext& context) {
-    if (auto ok = checkNested(row.follow, call.payload); !ok) return ok;
-    const LocalPointers pointers(row.follow, call.payload);
+    if (auto ok = checkNested(row.traits.follow, call.payload); !ok) return ok;
+    const LocalPointers pointers(row.traits.follow, call.payload);
     try {
         const auto run = planes_ == v4l2::PlanesApi::Single ? row.runSinglePlanar : row.run;
         return run(*session_, call.payload.argument.data(), context);
@@ -127,7 +135,7 @@ void SessionFile::log(const Row& row, const Payload& payload, int error) const {
     Payload copy = payload;
     std::string text;
     {
-        const LocalPointers pointers(row.follow, copy);
+        const LocalPointers pointers(row.traits.follow, copy);
         if (copy.argument.size() == _IOC_SIZE(row.cmd)) row.print(text, copy.argument.data());
     }
     log::ioctlLine(fmt::format("{}: {}({}) = {}", session_->name(), row.name, text, error == 0 ? "0" : v4l2::errnoName(error)));

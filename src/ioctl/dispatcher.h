@@ -15,14 +15,16 @@ namespace daedalus::ioctl {
 /// A File: one session and its parked calls. Loop thread.
 class SessionFile final : public File {
 public:
-    SessionFile(device::Device& device, EventLoop& loop, const ValidRows& valid, std::string client, uid_t user);
+    SessionFile(device::Device& device, FileKind kind, std::string client, uid_t user);
     ~SessionFile() override;
 
+    bool takes(uint32_t cmd) const override { return findRow(kind_, cmd) != nullptr; }
     Ticket ioctl(Call&& call, Reply&& reply) override;
     void interrupt(Ticket ticket) override;
     Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override;
     uint32_t readiness() const override { return session_->readiness(); }
     void onReadiness(std::function<void()> listener) override { listener_ = std::move(listener); }
+    uid_t owner() const override { return owner_; }
 
 private:
     struct Parked {
@@ -35,13 +37,15 @@ private:
     /// Runs the handler once. EAGAIN and a row that may wait: the caller parks.
     [[nodiscard]] int attempt(const Row& row, Call& call, Answer& answer);
     [[nodiscard]] Result<> runHandler(const Row& row, Call& call, device::CallContext& context);
+    static void refuse(Call&& call, Reply&& reply, int error);
     void finish(const Row& row, Call&& call, Reply&& reply, Answer&& answer);
     void sessionChanged();
     void retryParked();
     void log(const Row& row, const Payload& payload, int error) const;
 
     EventLoop& loop_;
-    const ValidRows& valid_;
+    const FileKind kind_;
+    const uid_t owner_;
     const v4l2::PlanesApi planes_;
     std::function<void()> listener_;
     std::list<Parked> parked_;

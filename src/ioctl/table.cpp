@@ -1,7 +1,9 @@
 #include "table.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstring>
 
 #include "daedalus/v4l2/print.h"
 #include "daedalus/v4l2/uapi.h"
@@ -24,14 +26,29 @@ consteval T argumentOf(Handler<T>) {
 
 constexpr uint32_t kWholeArgument = UINT32_MAX;
 
-/// The part of a row that is not deduced.
+/// The part of a row that is not deduced. See Row and CallTraits.
 struct Options {
+    FileKinds kinds = {FileKind::Stateful};
     uint32_t keep = kWholeArgument;
     proto::Follow follow = proto::Follow::None;
+    proto::MemoryRole role = proto::MemoryRole::None;
+    bool allocates = false;
+    bool frees = false;
+    bool tellsOffsets = false;
+    bool exports = false;
     bool priority = false;
     bool copyOnError = false;
     Wait wait = Wait::Never;
+    int nothingThere = EAGAIN;
 };
+
+/// What a call has made, of an argument that says so in the fields `memory` and `count`.
+template <class T>
+Allocation allocationOf(const std::byte* argument) {
+    T made;
+    std::memcpy(&made, argument, sizeof made);
+    return {made.memory, made.count};
+}
 
 /// Deduces the argument's type from the handler; a number of another size does not compile.
 template <auto H, uint32_t Cmd>
@@ -39,14 +56,20 @@ consteval Row row(const char* name, Options options = {}) {
     using Argument = decltype(argumentOf(H));
     constexpr bool kNone = std::is_same_v<Argument, NoArgument>;
     static_assert(_IOC_SIZE(Cmd) == (kNone ? 0 : sizeof(Argument)), "the handler takes another struct than the number says");
-    Row row;
+    Row row{.kinds = options.kinds};
     row.cmd = Cmd;
     row.name = name;
-    row.follow = options.follow;
+    row.traits = {options.follow, options.role, options.frees, options.tellsOffsets, options.exports, nullptr};
+    if constexpr (requires(Argument made) { Allocation{made.memory, made.count}; }) {
+        if (options.allocates) row.traits.allocated = allocationOf<Argument>;
+    } else if (options.allocates) {
+        throw "the argument does not tell what was made";
+    }
     row.keep = options.keep;
     row.priority = options.priority;
     row.copyOnError = options.copyOnError;
     row.wait = options.wait;
+    row.nothingThere = options.nothingThere;
     row.run = [](Session& session, void* argument, CallContext& context) {
         if constexpr (kNone) {
             // There are no bytes that a reference could name.
@@ -74,6 +97,8 @@ consteval Row row(const char* name, Options options = {}) {
 #define UPTO(type, field) (offsetof(type, field) + sizeof(type::field))
 
 constexpr auto kPlanes = proto::Follow::Planes;
+constexpr auto kGives = proto::MemoryRole::Give;
+constexpr auto kTakes = proto::MemoryRole::Take;
 constexpr auto kExtControls = proto::Follow::ExtControls;
 
 constexpr auto kTable = std::to_array<Row>({
@@ -94,14 +119,15 @@ constexpr auto kTable = std::to_array<Row>({
     ROW(VIDIOC_G_CROP, g_crop, {.keep = UPTO(v4l2_crop, type)}),
     ROW(VIDIOC_S_CROP, s_crop, {.priority = true}),
 
-    ROW(VIDIOC_REQBUFS, reqbufs, {.keep = UPTO(v4l2_requestbuffers, memory), .priority = true}),
-    ROW(VIDIOC_CREATE_BUFS, create_bufs, {.keep = UPTO(v4l2_create_buffers, format), .priority = true}),
-    ROW(VIDIOC_REMOVE_BUFS, remove_bufs, {.keep = UPTO(v4l2::RemoveBuffers, type), .priority = true}),
-    ROW(VIDIOC_QUERYBUF, querybuf, {.follow = kPlanes}),
-    ROW(VIDIOC_PREPARE_BUF, prepare_buf, {.follow = kPlanes}),
-    ROW(VIDIOC_QBUF, qbuf, {.follow = kPlanes}),
-    ROW(VIDIOC_DQBUF, dqbuf, {.follow = kPlanes, .wait = Wait::IfBlocking}),
-    ROW(VIDIOC_EXPBUF, expbuf, {.keep = UPTO(v4l2_exportbuffer, flags)}),
+    ROW(VIDIOC_REQBUFS, reqbufs,
+        {.keep = UPTO(v4l2_requestbuffers, memory), .allocates = true, .frees = true, .priority = true}),
+    ROW(VIDIOC_CREATE_BUFS, create_bufs, {.keep = UPTO(v4l2_create_buffers, format), .allocates = true, .priority = true}),
+    ROW(VIDIOC_REMOVE_BUFS, remove_bufs, {.keep = UPTO(v4l2::RemoveBuffers, type), .frees = true, .priority = true}),
+    ROW(VIDIOC_QUERYBUF, querybuf, {.follow = kPlanes, .tellsOffsets = true}),
+    ROW(VIDIOC_PREPARE_BUF, prepare_buf, {.follow = kPlanes, .role = kGives}),
+    ROW(VIDIOC_QBUF, qbuf, {.follow = kPlanes, .role = kGives}),
+    ROW(VIDIOC_DQBUF, dqbuf, {.follow = kPlanes, .role = kTakes, .wait = Wait::IfBlocking}),
+    ROW(VIDIOC_EXPBUF, expbuf, {.keep = UPTO(v4l2_exportbuffer, flags), .exports = true}),
     ROW(VIDIOC_STREAMON, streamon, {.priority = true}),
     ROW(VIDIOC_STREAMOFF, streamoff, {.priority = true, .wait = Wait::Always}),
 
@@ -116,7 +142,7 @@ constexpr auto kTable = std::to_array<Row>({
 
     ROW(VIDIOC_SUBSCRIBE_EVENT, subscribe_event, {.keep = UPTO(v4l2_event_subscription, flags)}),
     ROW(VIDIOC_UNSUBSCRIBE_EVENT, unsubscribe_event, {.keep = UPTO(v4l2_event_subscription, flags)}),
-    ROW(VIDIOC_DQEVENT, dqevent, {.wait = Wait::IfBlocking}),
+    ROW(VIDIOC_DQEVENT, dqevent, {.wait = Wait::IfBlocking, .nothingThere = ENOENT}),
 
     ROW(VIDIOC_DECODER_CMD, decoder_cmd, {.priority = true}),
     ROW(VIDIOC_TRY_DECODER_CMD, try_decoder_cmd),
@@ -126,34 +152,48 @@ constexpr auto kTable = std::to_array<Row>({
 #undef ROW
 
 constexpr size_t kNumbers = 256;  // _IOC_NR has 8 bits
+static_assert(kTable.size() < UINT8_MAX);
 
-/// Index of a row + 1 by _IOC_NR; a duplicate number does not compile.
+/// Index of a row + 1 by kind of file and _IOC_NR; a duplicate number does not compile.
 constexpr auto kByNumber = [] {
-    std::array<uint8_t, kNumbers> index{};
-    for (size_t i = 0; i < kTable.size(); ++i) {
-        auto& slot = index[_IOC_NR(kTable[i].cmd)];
-        if (slot != 0) throw "duplicate ioctl number";
-        slot = static_cast<uint8_t>(i + 1);
+    std::array<std::array<uint8_t, kNumbers>, kFileKinds> index{};
+    for (size_t kind = 0; kind < kFileKinds; ++kind) {
+        for (size_t i = 0; i < kTable.size(); ++i) {
+            if (!kTable[i].kinds.contains(static_cast<FileKind>(kind))) continue;
+            auto& slot = index[kind][_IOC_NR(kTable[i].cmd)];
+            if (slot != 0) throw "duplicate ioctl number";
+            slot = static_cast<uint8_t>(i + 1);
+        }
     }
     return index;
 }();
-
-static_assert(kTable.size() <= ValidRows{}.size());
 
 }  // namespace
 
 std::span<const Row> table() { return kTable; }
 
-const Row* findRow(uint32_t cmd) {
-    const uint8_t slot = kByNumber[_IOC_NR(cmd)];
+const Row* findRow(FileKind kind, uint32_t cmd) {
+    const uint8_t slot = kByNumber[static_cast<size_t>(kind)][_IOC_NR(cmd)];
     if (slot == 0 || kTable[slot - 1].cmd != cmd) return nullptr;
     return &kTable[slot - 1];
 }
 
-ValidRows statefulRows() {
-    ValidRows rows;
-    for (size_t i = 0; i < kTable.size(); ++i) rows.set(i);
-    return rows;
+const CallTraits& traitsOf(uint32_t cmd) {
+    static constexpr CallTraits kNone;
+    for (size_t kind = 0; kind < kFileKinds; ++kind)
+        if (const Row* row = findRow(static_cast<FileKind>(kind), cmd)) return row->traits;
+    return kNone;
+}
+
+std::vector<KnownCall> followedCalls() {
+    std::vector<KnownCall> calls;
+    for (const Row& row : kTable)
+        if (row.traits.follow != proto::Follow::None) calls.push_back({row.cmd, row.traits});
+    return calls;
+}
+
+uint32_t exportingCall() {
+    return std::ranges::find_if(kTable, [](const Row& row) { return row.traits.exports; })->cmd;
 }
 
 }  // namespace daedalus::ioctl

@@ -85,6 +85,7 @@ private:
         alignas(16) unsigned char argument[kMaxFollowed];
         if (!copyIn(argument, address_, size_)) return faulted();
         const auto follow = static_cast<proto::Follow>(entry.follow);
+        nameRequest(proto::requestOf(follow, argument, size_));
         proto::NestedRef first;
         // What is wrong with the counts is the daemon's to say.
         const bool any = proto::followArgument(follow, argument, size_, &first) == 1;
@@ -114,6 +115,12 @@ private:
         const int error = runShallow(argument, nested, firstBytes, firstAddress, nullptr);
         if (error == 0 && hasPlanes && role == proto::MemoryRole::Take) return take(firstAddress, any ? first.length : 0);
         return error;
+    }
+
+    /// The argument names this descriptor, or none (-1): the daemon cannot see whose it is.
+    void nameRequest(int fd) {
+        if (fd < 0 || !findSession(fd, exchange_.request.value)) return;
+        exchange_.request.length = static_cast<uint64_t>(fd);
     }
 
     /// The argument and at most one nested array.

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <vector>
 
-#include "daedalus/ioctl/node.h"
+#include "daedalus/ioctl/call_traits.h"
 
 namespace daedalus::transport {
 namespace {
@@ -83,12 +83,6 @@ public:
 
 }  // namespace
 
-proto::Follow followOf(uint32_t cmd) {
-    static const auto kFollows = ioctl::Node::follows();
-    const auto found = std::ranges::find(kFollows, cmd, &std::pair<uint32_t, proto::Follow>::first);
-    return found == kFollows.end() ? proto::Follow::None : found->second;
-}
-
 Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into) {
     return inPieces(into.size(), [&](size_t done, size_t piece) {
         const iovec local{into.data() + done, piece};
@@ -111,7 +105,7 @@ Result<ioctl::Payload> gather(pid_t pid, uint32_t cmd, uint64_t address) {
     // What the kernel only writes it does not read first, but it must be there.
     if (auto ok = readProcess(pid, address, payload.argument); !ok) return fail(ok.error());
 
-    const auto follow = followOf(cmd);
+    const auto follow = ioctl::traitsOf(cmd).follow;
     proto::NestedRef first;
     const int found = proto::followArgument(follow, payload.argument.data(), payload.argument.size(), &first);
     if (found < 0) return fail(-found);

@@ -14,9 +14,6 @@
 
 namespace daedalus::transport {
 
-/// How the argument of `cmd` points to more memory, as the ioctl table says.
-[[nodiscard]] proto::Follow followOf(uint32_t cmd);
-
 /// Copies out of process `pid`. EFAULT if not all of it is there, EPERM if the kernel refuses or this process cannot see that
 /// one.
 [[nodiscard]] Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into);

@@ -89,11 +89,11 @@ void OpenFile::close() {
 }
 
 void OpenFile::print(uint32_t cmd, const ioctl::Payload& payload) const {
-    const auto* const row = ioctl::findRow(cmd);
+    const auto* const row = ioctl::findRow(ioctl::FileKind::Stateful, cmd);
     if (!prints_ || row == nullptr || payload.argument.size() != _IOC_SIZE(cmd)) return;
     auto copy = payload;
-    if (!ioctl::checkNested(row->follow, copy)) return;
-    const ioctl::LocalPointers pointers(row->follow, copy);
+    if (!ioctl::checkNested(row->traits.follow, copy)) return;
+    const ioctl::LocalPointers pointers(row->traits.follow, copy);
     std::string text;
     row->print(text, copy.argument.data());
 }

@@ -10,6 +10,7 @@
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/worker_pool.h"
 #include "daedalus/codec/decoder.h"
+#include "daedalus/device/decoder_kind.h"
 #include "daedalus/device/limits.h"
 #include "daedalus/v4l2/planes.h"
 
@@ -17,7 +18,8 @@ namespace daedalus::device {
 
 /// What the user may decide about a node: one struct from the command line to here.
 struct DeviceOptions {
-    std::string card = "Daedalus decoder";
+    const DecoderKind* kind = &kStatefulDecoder;
+    std::string card;                             ///< empty: the kind's
     std::string busInfo = "platform:daedalus-0";  ///< tells the nodes of one daemon apart, which gives it
     /// Threads that decode, for one stream as for all. 0: as many as the machine has cores, all of them for one stream while
     /// few sessions decode, 1 for each as soon as there are as many sessions as cores.
@@ -41,6 +43,7 @@ public:
 
     [[nodiscard]] EventLoop& loop();
     [[nodiscard]] v4l2::PlanesApi planes() const;
+    [[nodiscard]] const DecoderKind& kind() const;
     /// Whether `user` may open one more session: EMFILE at a limit, ENODEV if this build decodes nothing. `client` is for the
     /// log line.
     [[nodiscard]] Result<> admits(const std::string& client, uid_t user) const;

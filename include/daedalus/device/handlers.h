@@ -14,7 +14,6 @@ class Session;
 /// What a handler may use beside the struct.
 struct CallContext {
     memory::ClientMemory* client = nullptr;  ///< may be null
-    bool nonblocking = false;
     /// A descriptor for the client, to be stored at passedOffset (bytes) of the argument; none unless a handler sets it.
     UniqueFd passedFd;
     int passedFlags = 0;
@@ -71,7 +70,7 @@ Result<> try_ext_ctrls(Session&, v4l2_ext_controls&, CallContext&);
 // handlers_events.cpp
 Result<> subscribe_event(Session&, v4l2_event_subscription&, CallContext&);
 Result<> unsubscribe_event(Session&, v4l2_event_subscription&, CallContext&);
-/// EAGAIN on a blocking file, ENOENT on a non-blocking one: no event.
+/// EAGAIN: no event.
 Result<> dqevent(Session&, v4l2_event&, CallContext&);
 
 // handlers_codec.cpp

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daedalus/base/unique_fd.h"
+#include "daedalus/ioctl/file.h"
 #include "daedalus/memory/memory.h"
 
 namespace daedalus::ioctl {
@@ -27,15 +28,38 @@ struct Payload {
     std::vector<Nested> nested;
 };
 
+/// Whether O_NONBLOCK is set on the file of a call. A transport to which that is dear to know gives a function, which is asked
+/// at most once, and only if the answer depends on it.
+class Nonblocking {
+public:
+    Nonblocking(bool set = false) : set_(set) {}  // NOLINT(google-explicit-constructor): it stands for a bool
+    explicit Nonblocking(std::function<bool()> ask) : ask_(std::move(ask)) {}
+    [[nodiscard]] bool isSet() const { return ask_ ? ask_() : set_; }
+
+private:
+    bool set_ = false;
+    std::function<bool()> ask_;
+};
+
+/// The descriptors of the client that makes a call, as far as they are files of ours. Loop thread, while the call is handled.
+class ClientFiles {
+public:
+    virtual ~ClientFiles() = default;
+    /// The file behind the client's descriptor of that number; null if it is none of ours.
+    [[nodiscard]] virtual File* find(int number) = 0;
+};
+
 /// One ioctl, as a transport hands it in. Self-contained.
 struct Call {
     uint32_t cmd = 0;
     Payload payload;
-    bool nonblocking = false;  ///< O_NONBLOCK is set on the file now
+    Nonblocking nonblocking;
     /// The client's argument (or what it points to) could not be read: EFAULT, unless the ioctl is unknown.
     bool faulted = false;
     /// How to reach the client's own memory; null if the transport brought none (USERPTR and DMABUF then fail with EINVAL).
     std::shared_ptr<memory::ClientMemory> clientMemory;
+    /// The files that its argument names by their descriptors; null where the transport knows none.
+    std::shared_ptr<ClientFiles> clientFiles;
 };
 
 /// A descriptor that the answer hands to the client: the transport installs it in the client's process (close-on-exec if the
@@ -46,12 +70,20 @@ struct PassedFd {
     UniqueFd fd;
 };
 
+/// A new file that the answer hands to the client: the transport makes a descriptor of it, as of a PassedFd.
+struct PassedFile {
+    uint32_t offset = 0;
+    int flags = 0;
+    std::unique_ptr<File> file;
+};
+
 /// The answer to a Call.
 struct Answer {
     int error = 0;          ///< errno for the client, 0 = success
     bool copyBack = false;  ///< write the payload back to the client (also on some errors: G_EXT_CTRLS)
     Payload payload;        ///< the Call's payload, changed
     std::vector<PassedFd> fds;
+    std::vector<PassedFile> files;
 };
 
 /// The obligation to answer one Call exactly once. Move-only; dropping it unanswered answers EIO. Loop thread.
@@ -75,7 +107,8 @@ public:
 
 private:
     void drop() {
-        if (sink_) std::exchange(sink_, nullptr)(Answer{.error = EIO, .copyBack = false, .payload = {}, .fds = {}});
+        if (sink_)
+            std::exchange(sink_, nullptr)(Answer{.error = EIO, .copyBack = false, .payload = {}, .fds = {}, .files = {}});
     }
     Sink sink_;
 };

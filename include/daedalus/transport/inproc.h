@@ -3,6 +3,7 @@
 
 #include <poll.h>
 
+#include <functional>
 #include <memory>
 
 #include "daedalus/base/event_loop.h"
@@ -26,9 +27,24 @@ public:
     virtual void setNonblocking(bool nonblocking) = 0;
     /// Wakes the threads that wait in ioctl() with EINTR, as a signal would.
     virtual void interrupt() = 0;
+    /// The file whose descriptor an ioctl's answer has brought, as a file of its own; null if there is none of that number, or
+    /// it was taken before. It blocks until setNonblocking(). The number is the file's until what is returned is gone.
+    [[nodiscard]] virtual std::unique_ptr<InprocFile> take(int number) = 0;
 };
 
-/// Opens `node`, whose loop is running on another thread. `flags`: O_NONBLOCK or 0.
-[[nodiscard]] Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop, ioctl::Node& node, int flags);
+/// The descriptors of one client, as far as answers have brought them: calls name files by these numbers. It must not outlive
+/// all files that are opened with it.
+class InprocDescriptors;
+[[nodiscard]] std::shared_ptr<InprocDescriptors> makeInprocDescriptors();
+
+/// Opens a file of `node`, whose loop is running on another thread. `flags`: O_NONBLOCK or 0. Files that are opened with the
+/// same descriptors know each other's; null: its own.
+[[nodiscard]] Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop, ioctl::Node& node, int flags,
+                                                             std::shared_ptr<InprocDescriptors> descriptors = nullptr);
+/// The same for a file that the caller opens, on the loop thread.
+[[nodiscard]] Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop,
+                                                             const std::function<Result<std::unique_ptr<ioctl::File>>()>& open,
+                                                             int flags,
+                                                             std::shared_ptr<InprocDescriptors> descriptors = nullptr);
 
 }  // namespace daedalus::transport

@@ -8,15 +8,14 @@
 
 namespace daedalus::transport::cuse {
 
-int Extended::answered(uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer) {
-    const bool frees = cmd == VIDIOC_REQBUFS || cmd == VIDIOC_REMOVE_BUFS;
-    if (cmd != VIDIOC_QUERYBUF && !frees && answer.fds.empty()) return 0;
+int Extended::answered(const ioctl::CallTraits& traits, ioctl::File& file, const ioctl::Answer& answer) {
+    if (!traits.tellsOffsets && !traits.frees && answer.fds.empty()) return 0;
     // mmap will fail with ENODEV, as without an extension.
     if (!file_) return answer.fds.empty() ? 0 : ENOTTY;
-    if (frees) unbindFreed(*file_, file);
+    if (traits.frees) unbindFreed(*file_, file);
     for (const auto& passed : answer.fds)
         if (auto given = extension_.give(*file_, passed); !given) return given.error().value;
-    return cmd == VIDIOC_QUERYBUF ? bindPlanes(*file_, file, answer.payload) : 0;
+    return traits.tellsOffsets ? bindPlanes(*file_, file, answer.payload) : 0;
 }
 
 int Extended::bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "daedalus/ioctl/call_traits.h"
 #include "daedalus/ioctl/node.h"
 #include "daedalus/transport/cuse.h"
 
@@ -24,7 +25,7 @@ public:
     [[nodiscard]] bool reaches() const { return file_.has_value(); }
     /// A call is about to be answered without an error: QUERYBUF makes its planes mappable, freed buffers stop to be,
     /// descriptors are given. 0, or the errno to answer instead.
-    [[nodiscard]] int answered(uint32_t cmd, ioctl::File& file, const ioctl::Answer& answer);
+    [[nodiscard]] int answered(const ioctl::CallTraits& traits, ioctl::File& file, const ioctl::Answer& answer);
 
 private:
     [[nodiscard]] int bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload);

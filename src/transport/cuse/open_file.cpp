@@ -1,8 +1,6 @@
 #include "open_file.h"
 
-#include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include "../gather.h"
@@ -11,18 +9,6 @@
 #include "retry.h"
 
 namespace daedalus::transport::cuse {
-namespace {
-
-bool mayWait(uint32_t cmd) { return cmd == VIDIOC_DQBUF || cmd == VIDIOC_DQEVENT; }
-
-template <class Struct>
-Struct argumentAs(const ioctl::Payload& payload) {
-    Struct argument{};
-    std::memcpy(&argument, payload.argument.data(), std::min(sizeof argument, payload.argument.size()));
-    return argument;
-}
-
-}  // namespace
 
 void Surroundings::advise(const std::string& client, const std::string& topic, const std::string& line) {
     // Bounded; a client that is told twice after so many others does no harm.
@@ -62,7 +48,7 @@ void OpenFile::ioctl(fuse_req_t request, uint32_t cmd, uint64_t address, unsigne
 void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, size_t outSize) {
     const uint32_t cmd = pending->cmd;
     Result<ioctl::Payload> payload;
-    if (!ioctl::Node::takes(cmd)) {
+    if (!file_->takes(cmd)) {
         const auto own = extended_ ? shared_.extension->ownCall(pending->tid, cmd, pending->address) : std::nullopt;
         if (own) {
             if (own->file) extended_->named(*own->file);
@@ -70,7 +56,7 @@ void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, s
             return;
         }
         payload = fail(ENOTTY);
-    } else if (cmd == VIDIOC_EXPBUF && !(extended_ && extended_->reaches())) {
+    } else if (ioctl::traitsOf(cmd).exports && !(extended_ && extended_->reaches())) {
         // A descriptor could not be handed over: as a driver without dma-buf export says it.
         ::fuse_reply_err(pending->request, ENOTTY);
         return;
@@ -93,21 +79,20 @@ void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, s
     }
     if (!payload) {
         pending->gatherError = payload.error().value;
-        auto call = makeCall(*pending, {}, true);
+        auto call = makeCall(pending, {});
         call.faulted = true;
         return dispatch(pending, std::move(call));
     }
-    pending->probing = mayWait(cmd);
-    dispatch(pending, makeCall(*pending, *std::move(payload), true));
+    dispatch(pending, makeCall(pending, *std::move(payload)));
 }
 
-ioctl::Call OpenFile::makeCall(const Pending& pending, ioctl::Payload&& payload, bool nonblocking) {
+ioctl::Call OpenFile::makeCall(const PendingRef& pending, ioctl::Payload&& payload) {
     ioctl::Call call;
-    call.cmd = pending.cmd;
+    call.cmd = pending->cmd;
     call.payload = std::move(payload);
-    call.nonblocking = nonblocking;
-    if (pending.cmd == VIDIOC_QBUF || pending.cmd == VIDIOC_PREPARE_BUF)
-        call.clientMemory = std::make_shared<CallMemory>(pending.tid, userBuffers_, call.payload,
+    call.nonblocking = ioctl::Nonblocking(std::function<bool()>([this, pending] { return isNonblocking(*pending); }));
+    if (ioctl::traitsOf(pending->cmd).role == proto::MemoryRole::Give)
+        call.clientMemory = std::make_shared<CallMemory>(pending->tid, userBuffers_, call.payload,
                                                          [this](const char* wanted) { adviseOnRefusal(wanted); });
     return call;
 }
@@ -116,7 +101,7 @@ void OpenFile::dispatch(const PendingRef& pending, ioctl::Call&& call) {
     const auto ticket =
         file_->ioctl(std::move(call),
                      ioctl::Reply([pending](ioctl::Answer&& answer) { pending->file->answered(pending, std::move(answer)); }));
-    if (ticket == 0) return;  // answered, or dispatched again and parked by that
+    if (ticket == 0) return;  // answered
     pending->ticket = ticket;
     waiting_.insert(pending);
     // Not by libfuse's callback where the signal came first: it must not answer while it is being registered.
@@ -131,15 +116,15 @@ void OpenFile::interrupted(fuse_req_t /*request*/, void* pending) {
 
 void OpenFile::answered(const PendingRef& pending, ioctl::Answer&& answer) {
     waiting_.erase(pending);
-    const bool nothingThere = answer.error == EAGAIN || (answer.error == ENOENT && pending->cmd == VIDIOC_DQEVENT);
-    if (std::exchange(pending->probing, false) && nothingThere && !isNonblocking(*pending))
-        return dispatch(pending, makeCall(*pending, std::move(answer.payload), false));
+    const ioctl::CallTraits& traits = ioctl::traitsOf(pending->cmd);
     if (answer.error == EFAULT && pending->gatherError != 0) answer.error = pending->gatherError;
     if (answer.error == EBADF && shared_.ending) answer.error = ENODEV;
-    if (answer.error == 0 && extended_) answer.error = extended_->answered(pending->cmd, *file_, answer);
-    const bool allocates = pending->cmd == VIDIOC_REQBUFS || pending->cmd == VIDIOC_CREATE_BUFS;
-    if (answer.error == 0 && allocates && !(extended_ && extended_->reaches())) adviseOnMmap(answer.payload);
-    if (answer.error == 0 && pending->cmd == VIDIOC_DQBUF)
+    if (answer.error == 0 && extended_) answer.error = extended_->answered(traits, *file_, answer);
+    // There is no way to make a file of ours another descriptor of the client.
+    if (answer.error == 0 && !answer.files.empty()) answer.error = ENOTTY;
+    if (answer.error == 0 && traits.allocated && !(extended_ && extended_->reaches()))
+        adviseOnMmap(traits.allocated(answer.payload.argument.data()));
+    if (answer.error == 0 && traits.role == proto::MemoryRole::Take)
         if (auto given = userBuffers_.giveBack(pending->tid, answer.payload); !given) answer.error = given.error().value;
     reply(*pending, answer);
 }
@@ -160,14 +145,8 @@ void OpenFile::reply(const Pending& pending, ioctl::Answer& answer) {
     ::fuse_reply_ioctl(pending.request, -answer.error, bytes.empty() ? nullptr : bytes.data(), bytes.size());
 }
 
-void OpenFile::adviseOnMmap(const ioctl::Payload& payload) {
-    // The answer to REQBUFS or CREATE_BUFS, told apart by their sizes.
-    const auto request = argumentAs<v4l2_requestbuffers>(payload);
-    const auto created = argumentAs<v4l2::CreateBuffers>(payload);
-    const bool isRequest = payload.argument.size() == sizeof request;
-    const uint32_t memory = isRequest ? request.memory : created.memory;
-    const uint32_t count = isRequest ? request.count : created.count;
-    if (memory != V4L2_MEMORY_MMAP || count == 0) return;
+void OpenFile::adviseOnMmap(const ioctl::Allocation& made) {
+    if (made.memory != V4L2_MEMORY_MMAP || made.count == 0) return;
     shared_.advise(client_, "mmap",
                    "asks for MMAP buffers, but a CUSE device cannot be mapped (mmap fails with ENODEV): let it use USERPTR or "
                    "DMABUF buffers, load the kernel module daedalus-shim, or start it by `daedalus run`");

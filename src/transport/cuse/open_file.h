@@ -55,8 +55,6 @@ private:
         bool copiedByKernel = false;
         int gatherError = 0;
         ioctl::File::Ticket ticket = 0;
-        /// Asked as if the file were non-blocking, because only the answer "nothing there" depends on that.
-        bool probing = false;
     };
     using PendingRef = std::shared_ptr<Pending>;
 
@@ -65,8 +63,8 @@ private:
     void answered(const PendingRef& pending, ioctl::Answer&& answer);
     void reply(const Pending& pending, ioctl::Answer& answer);
     [[nodiscard]] bool isNonblocking(const Pending& pending);
-    [[nodiscard]] ioctl::Call makeCall(const Pending& pending, ioctl::Payload&& payload, bool nonblocking);
-    void adviseOnMmap(const ioctl::Payload& payload);
+    [[nodiscard]] ioctl::Call makeCall(const PendingRef& pending, ioctl::Payload&& payload);
+    void adviseOnMmap(const ioctl::Allocation& made);
     void adviseOnRefusal(const char* wanted);
     void readinessChanged();
     void dropPollHandle();

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-#include "../gather.h"
+#include "daedalus/ioctl/call_traits.h"
 
 namespace daedalus::transport::cuse {
 namespace {
@@ -95,7 +95,7 @@ Result<std::variant<ioctl::Payload, Wanted>> assemble(uint32_t cmd, uint64_t add
     }
     Assembly assembly(address, in);
     if (assembly.takeArgument(size)) {
-        if (auto taken = takeAllNested(assembly, followOf(cmd)); !taken) return fail(taken.error());
+        if (auto taken = takeAllNested(assembly, ioctl::traitsOf(cmd).follow); !taken) return fail(taken.error());
     }
     if (assembly.complete() && (!writes || outSize == assembly.total())) return std::move(assembly.payload);
     if (assembly.ranges().size() > kMaxCopies || assembly.total() > kMaxBytes) return fail(ENOMEM);

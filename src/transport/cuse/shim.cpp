@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "daedalus/base/log.h"
+#include "daedalus/ioctl/call_traits.h"
 #include "daedalus/v4l2/uapi.h"
 #include "proto/daedalus_shim.h"
 
@@ -37,7 +38,7 @@ int attachNode(int control, const char* nodePath) {
         if ((errno != EACCES && errno != EPERM && errno != ENOENT) || std::chrono::steady_clock::now() > end) return errno;
         ::usleep(std::chrono::microseconds(kPause).count());
     }
-    const daedalus_shim_attach attach{node, static_cast<uint32_t>(VIDIOC_EXPBUF)};
+    const daedalus_shim_attach attach{node, ioctl::exportingCall()};
     return command(control, DAEDALUS_SHIM_ATTACH, &attach);
 }
 

@@ -8,22 +8,52 @@
 #include <cstring>
 #include <future>
 #include <list>
+#include <map>
 #include <set>
 
 #include "../gather.h"
 
 namespace daedalus::transport {
+
+/// Loop thread. The numbers are this process's, so that no other descriptor has them.
+class InprocDescriptors final : public ioctl::ClientFiles {
+public:
+    ioctl::File* find(int number) override;
+    /// Makes descriptors of the files that an answer brings; false if there are none left.
+    [[nodiscard]] bool install(ioctl::Answer& answer);
+    /// The file of that number, for who will close it; null if there is none.
+    [[nodiscard]] std::unique_ptr<ioctl::File> take(int number);
+    void close(int number) { entries_.erase(number); }
+
+private:
+    struct Entry {
+        UniqueFd number;
+        ioctl::File* file = nullptr;
+        std::unique_ptr<ioctl::File> untaken;
+    };
+    std::map<int, Entry> entries_;
+};
+
 namespace {
 
 /// One file. Calls come from any thread; what they do is done on the loop thread, where all members below `loop_` live.
 class LoopFile final : public InprocFile {
 public:
-    LoopFile(EventLoop& loop, std::unique_ptr<ioctl::File> file, bool nonblocking)
-        : nonblocking_(nonblocking), loop_(loop), file_(std::move(file)) {
+    LoopFile(EventLoop& loop, std::unique_ptr<ioctl::File> file, bool nonblocking,
+             std::shared_ptr<InprocDescriptors> descriptors, int number = -1)
+        : nonblocking_(nonblocking),
+          loop_(loop),
+          descriptors_(std::move(descriptors)),
+          file_(std::move(file)),
+          number_(number) {
         file_->onReadiness([this] { wakeSoon(); });
     }
     ~LoopFile() override {
-        onLoop([this] { file_.reset(); });
+        onLoop([this] {
+            if (number_ >= 0) descriptors_->close(number_);
+            file_.reset();
+            descriptors_.reset();
+        });
     }
 
     int ioctl(unsigned long cmd, void* argument) override;
@@ -35,6 +65,14 @@ public:
             const auto waiting = waiting_;
             for (const auto ticket : waiting) file_->interrupt(ticket);
         });
+    }
+    std::unique_ptr<InprocFile> take(int number) override {
+        std::unique_ptr<LoopFile> taken;
+        onLoop([&] {
+            if (auto file = descriptors_->take(number))
+                taken = std::make_unique<LoopFile>(loop_, std::move(file), false, descriptors_, number);
+        });
+        return taken;
     }
 
 private:
@@ -61,7 +99,9 @@ private:
 
     std::atomic<bool> nonblocking_;
     EventLoop& loop_;
+    std::shared_ptr<InprocDescriptors> descriptors_;
     std::unique_ptr<ioctl::File> file_;
+    const int number_;  ///< its descriptor, if an answer brought it
     std::set<ioctl::File::Ticket> waiting_;
     std::list<Poller> pollers_;
     std::shared_ptr<bool> wakeUnderWay_ = std::make_shared<bool>(false);  ///< outlives us in the posts
@@ -73,8 +113,9 @@ int LoopFile::ioctl(unsigned long cmd, void* argument) {
     auto payload = gather(self, static_cast<uint32_t>(cmd), address);
     ioctl::Call call;
     call.cmd = static_cast<uint32_t>(cmd);
-    call.nonblocking = nonblocking_;
+    call.nonblocking = nonblocking_.load();
     call.clientMemory = ownMemory();
+    call.clientFiles = descriptors_;
     const int gatherError = payload ? 0 : payload.error().value;
     if (payload) {
         call.payload = *std::move(payload);
@@ -88,6 +129,7 @@ int LoopFile::ioctl(unsigned long cmd, void* argument) {
         auto ticket = std::make_shared<ioctl::File::Ticket>(0);
         *ticket = file_->ioctl(std::move(call), ioctl::Reply([this, answered, ticket](ioctl::Answer&& answer) {
                                    waiting_.erase(*ticket);
+                                   if (answer.error == 0 && !descriptors_->install(answer)) answer.error = EMFILE;
                                    answered->set_value(std::move(answer));
                                }));
         if (*ticket != 0) waiting_.insert(*ticket);
@@ -170,15 +212,49 @@ int LoopFile::poll(short events, short* revents, int timeoutMs) {
 
 }  // namespace
 
-Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop, ioctl::Node& node, int flags) {
+ioctl::File* InprocDescriptors::find(int number) {
+    const auto found = entries_.find(number);
+    return found == entries_.end() ? nullptr : found->second.file;
+}
+
+bool InprocDescriptors::install(ioctl::Answer& answer) {
+    for (auto& passed : answer.files) {
+        UniqueFd number(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+        if (!number) return false;
+        const int32_t value = number.get();
+        ioctl::File* const file = passed.file.get();
+        entries_.emplace(value, Entry{std::move(number), file, std::move(passed.file)});
+        std::memcpy(answer.payload.argument.data() + passed.offset, &value, sizeof value);
+    }
+    answer.files.clear();
+    return true;
+}
+
+std::unique_ptr<ioctl::File> InprocDescriptors::take(int number) {
+    const auto found = entries_.find(number);
+    return found == entries_.end() ? nullptr : std::move(found->second.untaken);
+}
+
+std::shared_ptr<InprocDescriptors> makeInprocDescriptors() { return std::make_shared<InprocDescriptors>(); }
+
+Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop,
+                                               const std::function<Result<std::unique_ptr<ioctl::File>>()>& open, int flags,
+                                               std::shared_ptr<InprocDescriptors> descriptors) {
+    if (!descriptors) descriptors = makeInprocDescriptors();
     const auto opened = std::make_shared<std::promise<Result<std::unique_ptr<InprocFile>>>>();
     auto future = opened->get_future();
-    loop.post([&loop, &node, flags, opened] {
-        auto file = node.open("in-process", ::getuid());
+    loop.post([&loop, &open, flags, &descriptors, opened] {
+        auto file = open();
         if (!file) return opened->set_value(fail(file.error()));
-        opened->set_value(std::make_unique<LoopFile>(loop, *std::move(file), (flags & O_NONBLOCK) != 0));
+        opened->set_value(std::make_unique<LoopFile>(loop, *std::move(file), (flags & O_NONBLOCK) != 0, descriptors));
     });
     return future.get();
+}
+
+Result<std::unique_ptr<InprocFile>> openInproc(EventLoop& loop, ioctl::Node& node, int flags,
+                                               std::shared_ptr<InprocDescriptors> descriptors) {
+    return openInproc(
+        loop, [&node] { return node.open("in-process", ::getuid()); }, flags, std::move(descriptors));
 }
 
 }  // namespace daedalus::transport

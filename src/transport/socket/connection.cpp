@@ -80,6 +80,20 @@ bool writeLarge(int fd, std::span<const std::byte> body) {
     return true;
 }
 
+/// The one file of ours that a call names.
+class NamedFile final : public ioctl::ClientFiles {
+public:
+    NamedFile(int number, std::weak_ptr<Session> session) : number_(number), session_(std::move(session)) {}
+    ioctl::File* find(int number) override {
+        const auto session = number == number_ ? session_.lock() : nullptr;
+        return session ? session->file() : nullptr;
+    }
+
+private:
+    const int number_;
+    const std::weak_ptr<Session> session_;
+};
+
 proto::Reply replyTo(const proto::Request& request) {
     proto::Reply reply{};
     reply.sequence = request.sequence;
@@ -108,7 +122,7 @@ Connection::~Connection() {
     if (!pending_.active) return;
     pending_.active = false;
     if (const auto session = pending_.session.lock(); session && pending_.ticket != 0)
-        session->file().interrupt(pending_.ticket);
+        session->file()->interrupt(pending_.ticket);
 }
 
 Result<> Connection::start(EventLoop& loop) {
@@ -188,8 +202,8 @@ void Connection::handle(const proto::Request& request, std::span<const std::byte
     drop("sent a request of unknown kind " + std::to_string(static_cast<uint32_t>(request.kind)));
 }
 
-std::shared_ptr<Session> Connection::sessionOf(const proto::Request& request) const {
-    auto session = server_.find(request.session);
+std::shared_ptr<Session> Connection::sessionOf(uint64_t id) const {
+    auto session = server_.find(id);
     return session && (uid_ == 0 || uid_ == session->owner()) ? session : nullptr;
 }
 
@@ -256,7 +270,7 @@ void Connection::open(const proto::Request& request) {
 }
 
 void Connection::ioctl(const proto::Request& request, std::span<const std::byte> body, std::vector<UniqueFd> fds) {
-    const auto session = sessionOf(request);
+    const auto session = sessionOf(request.session);
     if (!session) return fail(request, ENODEV);
 
     auto nextFd = fds.begin();
@@ -287,8 +301,10 @@ void Connection::ioctl(const proto::Request& request, std::span<const std::byte>
     pending_.cmd = request.cmd;
     pending_.active = true;
     decoded->call.clientMemory = pending_.brought;
+    if (request.value != 0)
+        decoded->call.clientFiles = std::make_shared<NamedFile>(static_cast<int>(request.length), sessionOf(request.value));
     const uint32_t sequence = request.sequence;
-    const auto ticket = session->file().ioctl(
+    const auto ticket = session->file()->ioctl(
         std::move(decoded->call), ioctl::Reply([self = weak_from_this(), sequence](ioctl::Answer&& answer) {
             const auto connection = self.lock();
             if (connection && connection->pending_.active && connection->pending_.sequence == sequence) {
@@ -309,6 +325,8 @@ void Connection::answer(ioctl::Answer&& answer) {
         if (session->released()->any()) reply.flags |= proto::kReplyReleased;
     }
 
+    if (reply.error == 0)
+        if (auto opened = openPassed(answer); !opened) reply.error = opened.error().value;
     std::vector<std::byte> body;
     if (answer.copyBack) {
         reply.flags |= proto::kReplyCopyBack;
@@ -329,15 +347,25 @@ void Connection::answer(ioctl::Answer&& answer) {
     send(reply, body, std::span(fds).first(owned.size()));
 }
 
+Result<> Connection::openPassed(ioctl::Answer& answer) {
+    for (auto& passed : answer.files) {
+        auto made = server_.addSession(std::move(passed.file));
+        if (!made) return daedalus::fail(made.error());
+        answer.fds.push_back({passed.offset, passed.flags, std::move(made->clientEnd)});
+    }
+    answer.files.clear();
+    return {};
+}
+
 void Connection::cancel() {
     if (!pending_.active) return;
-    if (const auto session = pending_.session.lock()) session->file().interrupt(pending_.ticket);
+    if (const auto session = pending_.session.lock()) session->file()->interrupt(pending_.ticket);
 }
 
 void Connection::map(const proto::Request& request) {
-    const auto session = sessionOf(request);
+    const auto session = sessionOf(request.session);
     if (!session) return fail(request, ENODEV);
-    const auto memory = session->file().mmap(request.value, static_cast<size_t>(request.length));
+    const auto memory = session->file()->mmap(request.value, static_cast<size_t>(request.length));
     if (!memory) return fail(request, memory.error().value);
     const int fd = (*memory)->fd();
     if (fd < 0) return fail(request, EINVAL);
@@ -347,17 +375,17 @@ void Connection::map(const proto::Request& request) {
 }
 
 void Connection::readiness(const proto::Request& request) {
-    const auto session = sessionOf(request);
+    const auto session = sessionOf(request.session);
     if (!session) return fail(request, ENODEV);
     auto reply = replyTo(request);
-    reply.value = session->file().readiness();
+    reply.value = session->file()->readiness();
     // A client that asks saw IN and OUT.
     addReadiness(reply, session, true);
     send(reply);
 }
 
 void Connection::priority(const proto::Request& request) {
-    const auto session = sessionOf(request);
+    const auto session = sessionOf(request.session);
     if (!session) return fail(request, ENODEV);
     const auto fd = session->priorityFd();
     if (!fd) return fail(request, fd.error().value);
@@ -377,7 +405,7 @@ void Connection::alive(const proto::Request& request, std::span<const std::byte>
 }
 
 void Connection::released(const proto::Request& request) {
-    const auto session = sessionOf(request);
+    const auto session = sessionOf(request.session);
     if (!session) return fail(request, ENODEV);
     constexpr size_t kAtOnce = proto::kMaxInlineBytes / sizeof(uint32_t);
     const auto all = session->released()->takeAll();

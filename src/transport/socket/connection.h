@@ -49,6 +49,8 @@ private:
     void open(const proto::Request& request);
     void ioctl(const proto::Request& request, std::span<const std::byte> body, std::vector<UniqueFd> fds);
     void answer(ioctl::Answer&& answer);
+    /// Makes sessions of the files that an answer brings: their descriptors go to the client as any other.
+    [[nodiscard]] Result<> openPassed(ioctl::Answer& answer);
     void cancel();
     void map(const proto::Request& request);
     void readiness(const proto::Request& request);
@@ -56,8 +58,8 @@ private:
     void alive(const proto::Request& request, std::span<const std::byte> body);
     void released(const proto::Request& request);
 
-    /// The session of a request; null if it is gone or another user's.
-    [[nodiscard]] std::shared_ptr<Session> sessionOf(const proto::Request& request) const;
+    /// The session of that id; null if it is gone or another user's.
+    [[nodiscard]] std::shared_ptr<Session> sessionOf(uint64_t id) const;
     /// Adds what the session's readiness asks of the client, and remembers that the client has yet to do so.
     void addReadiness(proto::Reply& reply, const std::shared_ptr<Session>& session, bool verify);
     void fail(const proto::Request& request, int error);

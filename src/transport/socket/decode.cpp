@@ -70,18 +70,6 @@ bool takeNested(Reader& reader, const proto::Request& request, proto::Follow fol
 
 }  // namespace
 
-proto::MemoryRole memoryRole(uint32_t cmd) {
-    switch (cmd) {
-        case VIDIOC_QBUF:
-        case VIDIOC_PREPARE_BUF:
-            return proto::MemoryRole::Give;
-        case VIDIOC_DQBUF:
-            return proto::MemoryRole::Take;
-        default:
-            return proto::MemoryRole::None;
-    }
-}
-
 Result<DecodedCall> decodeCall(const proto::Request& request, std::span<const std::byte> body, const Follows& follows) {
     DecodedCall decoded;
     decoded.call.cmd = request.cmd;

@@ -17,9 +17,6 @@ namespace daedalus::transport::socket {
 /// Which ioctls have nested arrays.
 using Follows = std::unordered_map<uint32_t, proto::Follow>;
 
-/// What an ioctl does with the client's own memory.
-[[nodiscard]] proto::MemoryRole memoryRole(uint32_t cmd);
-
 /// A decoded Ioctl request.
 struct DecodedCall {
     ioctl::Call call;

@@ -34,11 +34,11 @@ Server::Server(EventLoop& loop, Backend backend, std::string path, const SocketO
       path_(std::move(path)),
       nodePath_(options.nodePath.empty() ? freeNodePath() : options.nodePath),
       card_(options.card),
-      daemon_(randomId()),
-      follows_(backend_.follows.begin(), backend_.follows.end()) {
-    for (const auto& [cmd, follow] : backend_.follows) {
+      daemon_(randomId()) {
+    for (const auto& [cmd, traits] : backend_.follows) {
+        follows_.emplace(cmd, traits.follow);
         if (followEntries_.size() == proto::kMaxFollows) break;
-        followEntries_.push_back({cmd, static_cast<uint8_t>(follow), static_cast<uint8_t>(memoryRole(cmd)), 0});
+        followEntries_.push_back({cmd, static_cast<uint8_t>(traits.follow), static_cast<uint8_t>(traits.role), 0});
     }
 }
 
@@ -116,8 +116,12 @@ void Server::accept() {
 Result<Session::Made> Server::openSession(uid_t owner, std::string client) {
     auto file = backend_.open(std::move(client), owner);
     if (!file) return fail(file.error());
+    return addSession(*std::move(file));
+}
+
+Result<Session::Made> Server::addSession(std::unique_ptr<ioctl::File> file) {
     const uint64_t id = randomId();
-    auto made = Session::make(loop_, daemon_, id, owner, std::move(*file));
+    auto made = Session::make(loop_, daemon_, id, std::move(file));
     if (!made) return made;
     const auto hangUp = [this, id] {
         loop_.post([this, id, life = std::weak_ptr(life_)] {
@@ -174,7 +178,7 @@ Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node&
                                                    const SocketOptions& options) {
     socket::Backend backend{
         .open = [&node](std::string client, uid_t user) { return node.open(std::move(client), user); },
-        .follows = ioctl::Node::follows(),
+        .follows = ioctl::followedCalls(),
     };
     auto server = socket::Server::listen(loop, std::move(backend), path, options);
     if (!server) return fail(server.error());

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "daedalus/base/event_loop.h"
+#include "daedalus/ioctl/call_traits.h"
 #include "daedalus/ioctl/node.h"
 #include "daedalus/transport/socket.h"
 #include "proto/wire.h"
@@ -24,7 +25,7 @@ class Connection;
 /// The node, as far as this transport needs it; tests put their own here.
 struct Backend {
     std::function<Result<std::unique_ptr<ioctl::File>>(std::string client, uid_t user)> open;
-    std::vector<std::pair<uint32_t, proto::Follow>> follows;
+    std::vector<ioctl::KnownCall> follows;
 };
 
 /// Owns the listening socket, the connections and the sessions. Loop thread.
@@ -46,6 +47,8 @@ public:
     [[nodiscard]] proto::HelloBody hello() const;
     [[nodiscard]] std::span<const proto::FollowEntry> followEntries() const { return followEntries_; }
     [[nodiscard]] Result<Session::Made> openSession(uid_t owner, std::string client);
+    /// A session of a file that is open already.
+    [[nodiscard]] Result<Session::Made> addSession(std::unique_ptr<ioctl::File> file);
     [[nodiscard]] std::shared_ptr<Session> find(uint64_t session) const;
     /// Warns of what a client did wrong; only a few such lines in a while, so that a client cannot flood the log.
     void complain(const std::string& line);

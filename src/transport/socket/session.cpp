@@ -41,13 +41,12 @@ Result<> bindName(int fd, uint64_t daemon, uint64_t id) {
 
 }  // namespace
 
-Session::Session(EventLoop& loop, uint64_t id, uid_t owner, std::unique_ptr<ioctl::File> file, UniqueFd end)
-    : loop_(loop), id_(id), owner_(owner), end_(std::move(end)), file_(std::move(file)) {}
+Session::Session(EventLoop& loop, uint64_t id, std::unique_ptr<ioctl::File> file, UniqueFd end)
+    : loop_(loop), id_(id), owner_(file->owner()), end_(std::move(end)), file_(std::move(file)) {}
 
 Session::~Session() = default;
 
-Result<Session::Made> Session::make(EventLoop& loop, uint64_t daemon, uint64_t id, uid_t owner,
-                                    std::unique_ptr<ioctl::File> file) {
+Result<Session::Made> Session::make(EventLoop& loop, uint64_t daemon, uint64_t id, std::unique_ptr<ioctl::File> file) {
     auto ends = makePair();
     if (!ends) return fail(ends.error());
     auto& [ours, theirs] = *ends;
@@ -56,7 +55,7 @@ Result<Session::Made> Session::make(EventLoop& loop, uint64_t daemon, uint64_t i
     const int smallest = 1;
     if (::setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) != 0) return fail(errno);
 
-    const std::shared_ptr<Session> session(new Session(loop, id, owner, std::move(file), std::move(ours)));
+    const std::shared_ptr<Session> session(new Session(loop, id, std::move(file), std::move(ours)));
     session->update();
     if (!session->wantOut_) {
         // Here the client's end is still ours, so that nobody needs to be asked.

@@ -20,8 +20,7 @@ class Session {
 public:
     struct Made;
     /// Makes the pair of sockets and binds the client's end to its name. EMFILE, ENOMEM.
-    [[nodiscard]] static Result<Made> make(EventLoop& loop, uint64_t daemon, uint64_t id, uid_t owner,
-                                           std::unique_ptr<ioctl::File> file);
+    [[nodiscard]] static Result<Made> make(EventLoop& loop, uint64_t daemon, uint64_t id, std::unique_ptr<ioctl::File> file);
     ~Session();
     Session(const Session&) = delete;
     Session& operator=(const Session&) = delete;
@@ -29,7 +28,8 @@ public:
     [[nodiscard]] uint64_t id() const { return id_; }
     /// Who opened it: nobody else but root may name it.
     [[nodiscard]] uid_t owner() const { return owner_; }
-    [[nodiscard]] ioctl::File& file() { return *file_; }
+    /// Null after close().
+    [[nodiscard]] ioctl::File* file() { return file_.get(); }
     /// Calls `callback` when the client's last descriptor is gone.
     Result<> onHangUp(std::function<void()> callback);
     /// True if the client's last descriptor is gone, even if the loop did not get to see it yet.
@@ -52,7 +52,7 @@ public:
     [[nodiscard]] const std::shared_ptr<ReleasedBounces>& released() const { return released_; }
 
 private:
-    Session(EventLoop& loop, uint64_t id, uid_t owner, std::unique_ptr<ioctl::File> file, UniqueFd end);
+    Session(EventLoop& loop, uint64_t id, std::unique_ptr<ioctl::File> file, UniqueFd end);
     void update();
     void updatePriority(bool wanted);
     void drainFillers();

@@ -45,17 +45,19 @@ void put(ioctl::Payload& payload, const T& value) {
 
 class FakeFile final : public ioctl::File {
 public:
-    explicit FakeFile(World& world) : world_(world), mapped_(*memory::allocate(8192, "daedalus-test")) {
+    FakeFile(World& world, uid_t owner) : world_(world), owner_(owner), mapped_(*memory::allocate(8192, "daedalus-test")) {
         std::memset(mapped_->bytes().data(), 0x5A, mapped_->size());
     }
     ~FakeFile() override {
         for (auto& parked : std::exchange(parked_, {})) finish(std::move(parked), EBADF, false);
     }
 
+    bool takes(uint32_t) const override { return true; }
+    uid_t owner() const override { return owner_; }
     Ticket ioctl(ioctl::Call&& call, ioctl::Reply&& reply) override {
         Parked work{++lastTicket_, std::move(call), std::move(reply)};
         const int error = run(work);
-        if (error == EAGAIN && !work.call.nonblocking && work.call.cmd != VIDIOC_S_CTRL) {
+        if (error == EAGAIN && !work.call.nonblocking.isSet() && work.call.cmd != VIDIOC_S_CTRL) {
             parked_.push_back(std::move(work));
             return lastTicket_;
         }
@@ -99,8 +101,11 @@ private:
 
     void finish(Parked&& work, int error, bool copyBack) {
         if (work.call.faulted && error != ENOTTY) error = EFAULT;
-        work.reply.answer({error, copyBack && (error == 0 || work.call.cmd == VIDIOC_G_EXT_CTRLS), std::move(work.call.payload),
-                           std::move(work.fds)});
+        work.reply.answer({error,
+                           copyBack && (error == 0 || work.call.cmd == VIDIOC_G_EXT_CTRLS),
+                           std::move(work.call.payload),
+                           std::move(work.fds),
+                           {}});
     }
 
     void changed() {
@@ -301,6 +306,7 @@ private:
     }
 
     World& world_;
+    const uid_t owner_;
     memory::MemoryRef mapped_;
     std::function<void()> listener_;
     std::vector<Parked> parked_;
@@ -321,14 +327,10 @@ private:
 int serve(const char* socket, const char* node) {
     World world;
     transport::socket::Backend backend;
-    backend.open = [&](const std::string&, uid_t) -> Result<std::unique_ptr<ioctl::File>> {
-        return std::make_unique<FakeFile>(world);
+    backend.open = [&](const std::string&, uid_t user) -> Result<std::unique_ptr<ioctl::File>> {
+        return std::make_unique<FakeFile>(world, user);
     };
-    backend.follows = {{VIDIOC_QBUF, proto::Follow::Planes},
-                       {VIDIOC_DQBUF, proto::Follow::Planes},
-                       {VIDIOC_QUERYBUF, proto::Follow::Planes},
-                       {VIDIOC_PREPARE_BUF, proto::Follow::Planes},
-                       {VIDIOC_G_EXT_CTRLS, proto::Follow::ExtControls}};
+    backend.follows = ioctl::followedCalls();
     auto server = transport::socket::Server::listen(world.loop, std::move(backend), socket, {.nodePath = node, .card = "Fake"});
     if (!server) {
         std::fprintf(stderr, "fake_daemon: cannot listen on %s: %s\n", socket, std::strerror(server.error().value));

@@ -1,0 +1,51 @@
+// What a client can hold: an open file, whatever it is an open of.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "daedalus/base/result.h"
+#include "daedalus/memory/memory.h"
+
+namespace daedalus::ioctl {
+
+struct Call;
+class Reply;
+
+/// One open file: which ioctls it takes, whether it is ready, whose it is. Made by Node::open(), or brought by an Answer; the
+/// transport owns it. Dropping a File closes it: parked calls are answered with EBADF, buffers that a worker still has are
+/// waited for in the background. Loop thread.
+class File {
+public:
+    /// Names one call until it is answered; 0 is none.
+    using Ticket = uint64_t;
+
+    virtual ~File() = default;
+    /// Whether it takes this ioctl at all. One that it does not take is ENOTTY before anything of its argument is read.
+    [[nodiscard]] virtual bool takes(uint32_t cmd) const = 0;
+    /// Runs one call. The reply is answered before this returns or, if the call has to wait, later. The ticket (never reused)
+    /// is for interrupt().
+    virtual Ticket ioctl(Call&& call, Reply&& reply) = 0;
+    /// A signal arrived for the thread that waits in this call: it is answered with EINTR, unless it was answered already.
+    virtual void interrupt(Ticket ticket) = 0;
+    /// The memory behind a mem_offset of this file's MMAP buffers. EINVAL for an offset that is not one, or a `length` (bytes)
+    /// that is longer than the plane rounded up to pages.
+    [[nodiscard]] virtual Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) = 0;
+    /// What poll() would say now: a mask of POLLIN, POLLRDNORM, POLLOUT, POLLWRNORM, POLLPRI, POLLERR. Level, without regard
+    /// to what the caller asks for.
+    [[nodiscard]] virtual uint32_t readiness() const = 0;
+    /// Calls `listener` whenever readiness() may have changed (also inside ioctl(), before its reply is answered). The
+    /// listener must not call back into the file except readiness().
+    virtual void onReadiness(std::function<void()> listener) = 0;
+    /// Who opened it.
+    [[nodiscard]] virtual uid_t owner() const = 0;
+};
+
+/// What poll() answers to who asks for `events`, of a file's readiness(): those of them that are set, and POLLERR, asked for or
+/// not. But v4l2_m2m_poll() looks at the queues only for those who ask for data: to others their error is not told.
+[[nodiscard]] uint32_t answerToPoll(uint32_t readiness, uint32_t events);
+
+}  // namespace daedalus::ioctl
