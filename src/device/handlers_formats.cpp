@@ -13,8 +13,6 @@ namespace {
 
 /// No access unit of an 8192x8192 stream is larger than its raw 4:4:4 frame.
 constexpr uint32_t kMaxSizeImage = v4l2::kMaxDimension * v4l2::kMaxDimension * 3;
-constexpr uint32_t kFallbackWidth = 1280;
-constexpr uint32_t kFallbackHeight = 720;
 
 bool isOutput(uint32_t type) { return type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE; }
 bool isCapture(uint32_t type) { return type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE; }
@@ -79,8 +77,8 @@ m2m::OutputFormat adjustOutput(Session& session, const v4l2_pix_format_mplane& p
     if (!output.coded || !session.device().offers(*output.coded)) output.coded = offeredCoded(session).front();
     // 0 means "the stream will tell".
     const auto& limits = session.device().options.limits.session;
-    output.width = std::clamp(pix.width == 0 ? kFallbackWidth : pix.width, v4l2::kMinDimension, limits.maxWidth);
-    output.height = std::clamp(pix.height == 0 ? kFallbackHeight : pix.height, v4l2::kMinDimension, limits.maxHeight);
+    output.width = std::clamp(pix.width == 0 ? kDefaultWidth : pix.width, v4l2::kMinDimension, limits.maxWidth);
+    output.height = std::clamp(pix.height == 0 ? kDefaultHeight : pix.height, v4l2::kMinDimension, limits.maxHeight);
     const uint32_t wanted = pix.num_planes > 0 ? pix.plane_fmt[0].sizeimage : 0;
     output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), kMaxSizeImage);
     // Frames are always whole. A client that knows the stream as interlaced (GStreamer) insists on reading its word back.

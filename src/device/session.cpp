@@ -11,9 +11,6 @@
 namespace daedalus::device {
 namespace {
 
-constexpr uint32_t kDefaultWidth = 1280;
-constexpr uint32_t kDefaultHeight = 720;
-
 /// What a new session may use of the device.
 m2m::Resources resourcesOf(Device::Shared& shared) {
     const auto& limits = shared.options.limits.session;

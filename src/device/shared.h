@@ -9,6 +9,10 @@
 
 namespace daedalus::device {
 
+/// The coded size while neither the client nor the stream has told one.
+inline constexpr uint32_t kDefaultWidth = 1280;
+inline constexpr uint32_t kDefaultHeight = 720;
+
 struct Device::Shared {
     EventLoop& loop;
     WorkerPool& pool;

@@ -6,6 +6,7 @@
 
 #include "daedalus/base/log.h"
 #include "daedalus/m2m/decode_strand.h"
+#include "daedalus/v4l2/frame_flags.h"
 
 namespace daedalus::m2m {
 namespace {
@@ -23,8 +24,6 @@ uint32_t frameFlag(codec::PictureType type) {
     }
     return 0;
 }
-
-constexpr uint32_t kFrameFlags = V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME;
 
 }  // namespace
 
@@ -100,7 +99,7 @@ void DecodeStrand::fill(const codec::Frame& frame, queue::ActiveBuffer buffer, b
     outcome.field = frame.format().field();
     outcome.metadata = metadataOf(frame.tag());
     if (const uint32_t flag = frameFlag(frame.pictureType()))
-        outcome.metadata.flags = (outcome.metadata.flags & ~kFrameFlags) | flag;
+        outcome.metadata.flags = (outcome.metadata.flags & ~v4l2::kFrameFlags) | flag;
 
     const auto began = std::chrono::steady_clock::now();
     if (auto ok = convert(frame, buffer, outcome); !ok) {

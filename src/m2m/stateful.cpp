@@ -9,8 +9,6 @@ namespace daedalus::m2m {
 namespace {
 
 constexpr uint32_t kCaptureOffsetBase = 1U << 30;
-/// Before the headers tell better: enough for a client that pipelines.
-constexpr uint32_t kDefaultMinBuffers = 2;
 
 }  // namespace
 
@@ -32,7 +30,10 @@ void StatefulContext::on(DecoderEvent event) {
     state_ = *to;
 }
 
-uint32_t StatefulContext::minCaptureBuffers() const { return stream_ ? stream_->minCaptureBuffers : kDefaultMinBuffers; }
+uint32_t StatefulContext::minCaptureBuffers() const {
+    // Before the headers tell better, what is said of a stream that does not tell.
+    return stream_ ? stream_->minCaptureBuffers : codec::StreamFormat{}.minCaptureBuffers;
+}
 
 std::vector<const v4l2::RawFormat*> StatefulContext::offered() const {
     std::vector<const v4l2::RawFormat*> found;

@@ -1,10 +1,14 @@
 #include "daedalus/memory/memory.h"
 
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <cstring>
 #include <limits>
+
+#include "daedalus/memory/memory_file.h"
 
 namespace daedalus::memory {
 namespace {
@@ -46,6 +50,13 @@ Result<MemoryRef> mapFile(UniqueFd fd, size_t size, bool writable) {
 
 }  // namespace
 
+bool isMemoryFile(int fd) {
+    if (::fcntl(fd, F_GET_SEALS) >= 0) return true;
+    // dma-bufs have a file system of their own; their size is fixed.
+    struct statfs system {};
+    return ::fstatfs(fd, &system) == 0 && system.f_type == DMA_BUF_MAGIC;
+}
+
 Result<> Memory::read(size_t offset, std::span<std::byte> into) {
     const auto all = bytes();
     if (offset > all.size() || into.size() > all.size() - offset) return fail(EFAULT);
@@ -72,17 +83,8 @@ Result<MemoryRef> allocate(size_t size, const char* name) {
 
 Result<MemoryRef> import(UniqueFd fd, bool writable) {
     const int seals = ::fcntl(fd.get(), F_GET_SEALS);
-    if (seals >= 0) {
-        if (!(seals & F_SEAL_SHRINK) && ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) return fail(EINVAL);
-    } else {
-        // Not a memfd: only a dma-buf has a fixed size. Regular files and devices are no buffer memory.
-        struct stat status {};
-        if (::fstat(fd.get(), &status) != 0) return fail(EINVAL);
-        char link[64];
-        char target[64] = {};
-        ::snprintf(link, sizeof link, "/proc/self/fd/%d", fd.get());
-        if (::readlink(link, target, sizeof target - 1) < 0 || std::strncmp(target, "/dmabuf:", 8) != 0) return fail(EINVAL);
-    }
+    if (seals >= 0 && !(seals & F_SEAL_SHRINK) && ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) return fail(EINVAL);
+    if (!isMemoryFile(fd.get())) return fail(EINVAL);
     const off_t size = ::lseek(fd.get(), 0, SEEK_END);
     if (size <= 0) return fail(EINVAL);
     return mapFile(std::move(fd), static_cast<size_t>(size), writable);

@@ -4,14 +4,9 @@
 
 #include "buffer.h"
 #include "daedalus/queue/queue.h"
+#include "daedalus/v4l2/frame_flags.h"
 
 namespace daedalus::queue {
-namespace {
-
-/// What a client may say of an OUTPUT buffer's contents.
-constexpr uint32_t kFrameFlags = V4L2_BUF_FLAG_KEYFRAME | V4L2_BUF_FLAG_PFRAME | V4L2_BUF_FLAG_BFRAME;
-
-}  // namespace
 
 Result<Queue::Buffer*> Queue::checkRequest(const BufferRequest& request) const {
     Buffer* buffer = find(request.index);
@@ -102,7 +97,7 @@ Result<BufferInfo> Queue::enqueue(const BufferRequest& request, memory::ClientMe
     buffer.prepared = true;
     buffer.last = false;
     buffer.metadata = isOutput() ? request.metadata : Metadata{};
-    buffer.metadata.flags &= kFrameFlags | V4L2_BUF_FLAG_TSTAMP_SRC_MASK;
+    buffer.metadata.flags &= v4l2::kFrameFlags | V4L2_BUF_FLAG_TSTAMP_SRC_MASK;
     setState(buffer, BufferState::Queued);
     queued_.push_back(buffer.index);
     if (phase_ == Phase::Streaming) owner_.bufferQueued(*this);

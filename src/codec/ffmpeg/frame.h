@@ -11,7 +11,7 @@ namespace daedalus::codec::ffmpeg {
 /// An access unit that was sent to libavcodec: its tag, and what its headers add to what AVFrame says.
 struct UnitInfo {
     uint64_t tag = 0;
-    uint8_t minCaptureBuffers = 2;
+    uint8_t minCaptureBuffers = StreamFormat{}.minCaptureBuffers;
     bool interlaced = false;
     bool bottomFirst = false;
     v4l2::Conformance conformance;

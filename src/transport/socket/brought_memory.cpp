@@ -1,12 +1,8 @@
 #include "src/transport/socket/brought_memory.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdio>
-#include <string_view>
+
+#include "daedalus/memory/memory_file.h"
 
 namespace daedalus::transport::socket {
 namespace {
@@ -34,15 +30,6 @@ private:
 
 }  // namespace
 
-bool isMemoryFile(int fd) {
-    if (::fcntl(fd, F_GET_SEALS) >= 0) return true;
-    std::array<char, 32> link{};
-    std::array<char, 32> target{};
-    ::snprintf(link.data(), link.size(), "/proc/self/fd/%d", fd);
-    const ssize_t length = ::readlink(link.data(), target.data(), target.size());
-    return length > 0 && std::string_view(target.data(), static_cast<size_t>(length)).starts_with("/dmabuf:");
-}
-
 BroughtMemory::Plane* BroughtMemory::find(uint32_t plane, proto::PlaneMemory::Source source) {
     const auto found = std::find_if(planes_.begin(), planes_.end(), [&](const Plane& candidate) {
         return candidate.header.plane == plane && candidate.header.source == source;
@@ -56,7 +43,7 @@ Result<memory::MemoryRef> BroughtMemory::importUserptr(const memory::PlaneSlot& 
     Plane* const plane = find(slot.plane, proto::PlaneMemory::Source::Bounce);
     if (plane == nullptr) return fail(EFAULT);
     if (plane->fd) {
-        if (!isMemoryFile(plane->fd.get())) return fail(EINVAL);
+        if (!memory::isMemoryFile(plane->fd.get())) return fail(EINVAL);
         // Writable whatever the queue wants: the next buffer at this place may be of the other kind of access.
         auto memory = memory::import(std::move(plane->fd), true);
         if (!memory) return fail(memory.error());
@@ -72,7 +59,7 @@ Result<memory::MemoryRef> BroughtMemory::importUserptr(const memory::PlaneSlot& 
 Result<memory::MemoryRef> BroughtMemory::importDmabuf(const memory::PlaneSlot& slot, int /*fd*/, memory::Access access,
                                                       const memory::MemoryRef& previous) {
     Plane* const plane = find(slot.plane, proto::PlaneMemory::Source::Dmabuf);
-    if (plane == nullptr || !plane->fd || !isMemoryFile(plane->fd.get())) return fail(EINVAL);
+    if (plane == nullptr || !plane->fd || !memory::isMemoryFile(plane->fd.get())) return fail(EINVAL);
     if (previous && memory::sameFile(*previous, plane->fd.get())) return previous;
     return memory::import(std::move(plane->fd), access == memory::Access::Write);
 }

@@ -60,8 +60,4 @@ private:
     bool incomplete_ = false;
 };
 
-/// True for files whose pages can be had without asking anybody: memfds and dma-bufs. Everything else that a client may send
-/// (a FUSE file, a pipe) could make the loop wait.
-[[nodiscard]] bool isMemoryFile(int fd);
-
 }  // namespace daedalus::transport::socket
