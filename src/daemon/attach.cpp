@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "daedalus/base/unique_fd.h"
-#include "node_path.h"
+#include "daedalus/v4l2/node_name.h"
 #include "proto/wire.h"
 
 namespace daedalus::daemon {
@@ -52,7 +52,7 @@ Result<std::string> askNodePath(const std::string& socket) {
     std::memcpy(&hello, message.data() + sizeof reply, sizeof hello);
     if (reply.error != 0 || hello.version != proto::kProtocolVersion) return fail(EPROTO);
     std::string nodePath(hello.nodePath, ::strnlen(hello.nodePath, sizeof hello.nodePath));
-    if (!nodeNumber(nodePath)) return fail(EPROTO);
+    if (!v4l2::nodeNumber(nodePath)) return fail(EPROTO);
     return nodePath;
 }
 

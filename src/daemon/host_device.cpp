@@ -11,7 +11,7 @@
 #include <filesystem>
 
 #include "daedalus/base/unique_fd.h"
-#include "node_path.h"
+#include "daedalus/v4l2/node_name.h"
 
 namespace daedalus::daemon {
 namespace {
@@ -35,7 +35,7 @@ Result<HostDevice> findHostDevice(const std::string& path) {
     v4l2_capability capability{};
     struct stat status {};
     if (::ioctl(fd.get(), VIDIOC_QUERYCAP, &capability) != 0) return fail(errno == EINVAL ? ENOTTY : errno);
-    if (!nodeNumber(node)) return fail(EINVAL);
+    if (!v4l2::nodeNumber(node)) return fail(EINVAL);
     if (::fstat(fd.get(), &status) != 0) return fail(errno);
     return HostDevice{.path = node, .knownToUdev = isVideo4linux(status.st_rdev)};
 }

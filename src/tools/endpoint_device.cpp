@@ -11,6 +11,7 @@
 
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/v4l2/formats.h"
+#include "daedalus/v4l2/node_name.h"
 #include "daedalus/v4l2/uapi.h"
 #include "endpoint.h"
 
@@ -72,17 +73,13 @@ Outcome<std::unique_ptr<Endpoint>> openDevice(const std::string& path) {
 }
 
 std::vector<std::string> videoNodes() {
-    std::vector<std::pair<unsigned long, std::string>> found;
+    std::vector<unsigned> numbers;
     std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator("/dev", error)) {
-        const std::string name = entry.path().filename();
-        if (!name.starts_with("video") || name.size() == 5 || name.size() > 8) continue;
-        const std::string digits = name.substr(5);
-        if (digits.find_first_not_of("0123456789") == std::string::npos) found.emplace_back(std::stoul(digits), entry.path());
-    }
-    std::ranges::sort(found);
+    for (const auto& entry : std::filesystem::directory_iterator("/dev", error))
+        if (const auto number = v4l2::nodeNumber(entry.path().string())) numbers.push_back(*number);
+    std::ranges::sort(numbers);
     std::vector<std::string> paths;
-    for (auto& [number, path] : found) paths.push_back(std::move(path));
+    for (const unsigned number : numbers) paths.push_back(v4l2::nodePath(number));
     return paths;
 }
 

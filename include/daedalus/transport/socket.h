@@ -14,12 +14,9 @@ namespace daedalus::transport {
 
 /// How the node looks to clients.
 struct SocketOptions {
-    std::string nodePath;  ///< "/dev/videoN"; empty: freeNodePath()
+    std::string nodePath;  ///< "/dev/videoN"
     std::string card = "Daedalus decoder";
 };
-
-/// "/dev/videoN" with the lowest N that neither /dev nor /sys knows.
-[[nodiscard]] std::string freeNodePath();
 
 /// Serves one node to preload clients (proto/wire.h is the protocol, and has the names of the environment variables that a
 /// client needs). Loop thread; must be gone before the node and the loop.
@@ -37,6 +34,6 @@ public:
 /// Listens on `path` (a socket file that this creates with mode 0600 and removes at the end; a stale one of a dead daemon is
 /// replaced, a live one gives EADDRINUSE, anything else there ENOTSOCK). EINVAL if options.nodePath is not "/dev/videoN".
 [[nodiscard]] Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
-                                                                 const SocketOptions& options = {});
+                                                                 const SocketOptions& options);
 
 }  // namespace daedalus::transport

@@ -10,15 +10,15 @@
 
 #include "daedalus/base/log.h"
 #include "daedalus/base/unique_fd.h"
+#include "daedalus/v4l2/node_name.h"
 
 namespace daedalus::transport::cuse {
 namespace {
 
 constexpr const char* kCuse = "/dev/cuse";
-constexpr unsigned kVideoMajor = 81;
-/// videodev takes the first 256 minors of its major, and takes them all at once when it is loaded: ours come after them, so
+/// videodev has the first minors of its major, and takes them all at once when it is loaded: ours come after them, so
 /// that neither keeps the other out.
-constexpr unsigned kFirstMinor = 256;
+constexpr unsigned kFirstMinor = v4l2::kNodeNumbers;
 
 void logLine(fuse_log_level level, const char* format, va_list arguments) {
     char line[512];
@@ -44,7 +44,7 @@ Result<std::unique_ptr<Channel>> Channel::open(const std::string& name, unsigned
     info.dev_info_argv = words;
     // Unrestricted: who may be read directly is known only call by call, and the kernel takes a retry from no other node.
     info.flags = CUSE_UNRESTRICTED_IOCTL;
-    info.dev_major = kVideoMajor;
+    info.dev_major = v4l2::kVideoMajor;
     info.dev_minor = kFirstMinor + number;
     auto channel = tryOpen(info, operations, user);
     if (channel || channel.error().value != EBUSY) return channel;

@@ -4,39 +4,17 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <string_view>
 
 #include "client_process.h"
 #include "daedalus/base/log.h"
+#include "daedalus/v4l2/node_name.h"
 
 namespace daedalus::transport {
 namespace cuse {
 namespace {
 
 constexpr std::string_view kDevices = "/dev/";
-constexpr std::string_view kPrefix = "video";
-constexpr unsigned kMaxNumber = 255;
-
-/// N of "/dev/videoN".
-Result<unsigned> numberOf(const std::string& nodePath) {
-    std::string_view rest = nodePath;
-    if (!rest.starts_with(kDevices)) return fail(EINVAL);
-    rest.remove_prefix(kDevices.size());
-    if (!rest.starts_with(kPrefix)) return fail(EINVAL);
-    rest.remove_prefix(kPrefix.size());
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-    if (error != std::errc() || end != rest.data() + rest.size() || number > kMaxNumber) return fail(EINVAL);
-    if (std::to_string(number) != rest) return fail(EINVAL);
-    return number;
-}
-
-bool taken(const std::string& name) {
-    for (const char* folder : {"/dev/", "/sys/class/video4linux/", "/sys/class/cuse/"})
-        if (::access((folder + name).c_str(), F_OK) == 0) return true;
-    return false;
-}
 
 }  // namespace
 
@@ -93,10 +71,10 @@ Server::Server(EventLoop& loop, ioctl::Node& node, const CuseOptions& options)
       shared_{.nodePath = options.nodePath, .extension = options.extension ? options.extension : &shim_} {}
 
 Result<std::unique_ptr<Server>> Server::start(EventLoop& loop, ioctl::Node& node, const CuseOptions& options) {
-    const auto number = numberOf(options.nodePath);
-    if (!number) return fail(number.error());
+    const auto number = v4l2::nodeNumber(options.nodePath);
+    if (!number) return fail(EINVAL);
     const std::string name = options.nodePath.substr(kDevices.size());
-    if (taken(name)) return fail(EEXIST);
+    if (v4l2::isNodeTaken(*number)) return fail(EEXIST);
     std::unique_ptr<Server> server(new Server(loop, node, options));
     auto channel = Channel::open(name, *number, Operations::table(), server.get());
     if (!channel) return fail(channel.error());

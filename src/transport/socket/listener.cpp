@@ -1,40 +1,14 @@
-// Names: the socket file that the daemon listens on, and the node path that its clients see.
-#include <fcntl.h>
+// The socket file that the daemon listens on.
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <cstring>
-#include <string_view>
 
 #include "src/transport/socket/server.h"
 
-namespace daedalus::transport {
-namespace {
-
-constexpr std::string_view kNodePrefix = "/dev/video";
-
-bool exists(const std::string& path) {
-    struct stat status {};
-    return ::lstat(path.c_str(), &status) == 0;
-}
-
-}  // namespace
-
-std::string freeNodePath() {
-    for (unsigned number = 0;; ++number) {
-        const std::string digits = std::to_string(number);
-        if (exists("/dev/video" + digits) || exists("/sys/class/video4linux/video" + digits) ||
-            exists("/sys/dev/char/81:" + digits)) {
-            continue;
-        }
-        return std::string(kNodePrefix) + digits;
-    }
-}
-
-namespace socket {
+namespace daedalus::transport::socket {
 namespace {
 
 /// True if somebody answers at `address`.
@@ -46,16 +20,6 @@ bool isLive(const sockaddr_un& address) {
 }
 
 }  // namespace
-
-Result<uint32_t> nodeNumber(const std::string& nodePath) {
-    if (!nodePath.starts_with(kNodePrefix) || nodePath.size() >= sizeof(proto::HelloBody::nodePath)) return fail(EINVAL);
-    const std::string_view digits = std::string_view(nodePath).substr(kNodePrefix.size());
-    uint32_t number = 0;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), number);
-    if (error != std::errc() || end != digits.data() + digits.size() || number > 0xFFFFF) return fail(EINVAL);
-    if (std::to_string(number) != digits) return fail(EINVAL);
-    return number;
-}
 
 Result<UniqueFd> bindListener(const std::string& path) {
     sockaddr_un address{};
@@ -83,5 +47,4 @@ Result<UniqueFd> bindListener(const std::string& path) {
     return listener;
 }
 
-}  // namespace socket
-}  // namespace daedalus::transport
+}  // namespace daedalus::transport::socket

@@ -9,13 +9,13 @@
 #include <cstring>
 
 #include "daedalus/base/log.h"
+#include "daedalus/v4l2/node_name.h"
 #include "src/transport/socket/connection.h"
 
 namespace daedalus::transport {
 namespace socket {
 namespace {
 
-constexpr uint32_t kVideoMajor = 81;
 constexpr std::chrono::seconds kComplaintPeriod{10};
 constexpr unsigned kMaxComplaints = 5;
 
@@ -32,7 +32,7 @@ Server::Server(EventLoop& loop, Backend backend, std::string path, const SocketO
     : loop_(loop),
       backend_(std::move(backend)),
       path_(std::move(path)),
-      nodePath_(options.nodePath.empty() ? freeNodePath() : options.nodePath),
+      nodePath_(options.nodePath),
       card_(options.card),
       daemon_(randomId()) {
     for (const auto& [cmd, traits] : backend_.follows) {
@@ -45,8 +45,9 @@ Server::Server(EventLoop& loop, Backend backend, std::string path, const SocketO
 Result<std::unique_ptr<Server>> Server::listen(EventLoop& loop, Backend backend, const std::string& path,
                                                const SocketOptions& options) {
     std::unique_ptr<Server> server(new Server(loop, std::move(backend), path, options));
-    const auto number = nodeNumber(server->nodePath_);
-    if (!number) return fail(number.error());
+    const auto number = v4l2::nodeNumber(server->nodePath_);
+    if (!number) return fail(EINVAL);
+    // As videodev gives them.
     server->minor_ = *number;
     auto listener = bindListener(path);
     if (!listener) return fail(listener.error());
@@ -79,7 +80,7 @@ proto::HelloBody Server::hello() const {
     body.version = proto::kProtocolVersion;
     body.followCount = static_cast<uint32_t>(followEntries_.size());
     body.daemon = daemon_;
-    body.major = kVideoMajor;
+    body.major = v4l2::kVideoMajor;
     body.minor = minor_;
     nodePath_.copy(body.nodePath, sizeof body.nodePath - 1);
     card_.copy(body.card, sizeof body.card - 1);

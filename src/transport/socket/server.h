@@ -90,8 +90,6 @@ private:
     EventLoop::Registration watch_;
 };
 
-/// Minor numbers follow the node's number: 81:N.
-[[nodiscard]] Result<uint32_t> nodeNumber(const std::string& nodePath);
 /// Binds and listens on `path` as listenSocket() promises.
 [[nodiscard]] Result<UniqueFd> bindListener(const std::string& path);
 
