@@ -99,11 +99,22 @@ void addLimits(CLI::App* command, device::Limits& limits) {
 /// What `run` and `serve` let the user decide about their nodes; an option that only a daemon of one's own heeds is refused
 /// beside `elsewhere`.
 void addDecoder(CLI::App* command, device::DeviceOptions& options, const std::vector<CLI::Option*>& elsewhere = {}) {
+    static const std::map<std::string, v4l2::PlanesApi> kPlanes = {{"multi", v4l2::PlanesApi::Multi},
+                                                                   {"single", v4l2::PlanesApi::Single}};
     addThreads(command, options);
+    CLI::Option* planes =
+        command
+            ->add_option("--planes", options.planes,
+                         "Which API's buffers the node has, multi-planar or single-planar ones: multi, single")
+            ->type_name("API")
+            ->transform(CLI::CheckedTransformer(kPlanes).description(""));
     CLI::Option* lenient =
         command->add_flag("--lenient-poll", options.lenientPoll,
                           "poll() without POLLERR before streaming starts: mpv and OpenCV crash of it in libavcodec");
-    for (CLI::Option* other : elsewhere) lenient->excludes(other);
+    for (CLI::Option* other : elsewhere) {
+        lenient->excludes(other);
+        planes->excludes(other);
+    }
     addLimits(command, options.limits);
 }
 

@@ -22,11 +22,14 @@ from daedalus_tests.punctuality import Punctuality  # noqa: E402
 RUNS = 6
 
 
-def ctl(run):
+CAPABILITY = {"multi": "Video Memory-to-Memory Multiplanar", "single": "Video Memory-to-Memory\n"}
+
+
+def ctl(run, planes):
     """v4l2-ctl finds the node by name and in the list of devices, and prints all of it."""
     good = True
     for command, wanted in (
-        ('v4l2-ctl -d "$DAEDALUS_NODE" --all', ["Video Memory-to-Memory Multiplanar", "Streaming", "Extended Pix Format"]),
+        ('v4l2-ctl -d "$DAEDALUS_NODE" --all', [CAPABILITY[planes], "Streaming", "Extended Pix Format"]),
         ("v4l2-ctl --list-devices", ["/dev/video"]),
         ('v4l2-ctl -d "$DAEDALUS_NODE" --list-formats-out', ["H264", "HEVC", "VP80", "VP90", "AV01", "MPG2"]),
         ('v4l2-ctl -d "$DAEDALUS_NODE" --list-ctrls-menus', ["min_number_of_capture_buffers"]),
@@ -49,7 +52,7 @@ def main():
     parser.add_argument("--nobody", action="store_true")
     parser.add_argument("--seccomp", default="")
     options = parser.parse_args()
-    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
+    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes)
     if not options.cuse:
         return examine(under_test, under_test.run, options)
     with decoder.Device(under_test, options.cuse) as device:
@@ -58,7 +61,7 @@ def main():
 
 def examine(under_test, run, options):
     if options.kind == "ctl":
-        good = ctl(run)
+        good = ctl(run, options.planes)
         memory = "user" if options.cuse else "mmap"
         wrong = ctl_streams.check(under_test, run, options.cache, "vp8.ivf", "VP80", memory, framed=True)
         print(f"{'FAIL' if wrong else 'ok  '} v4l2-ctl decodes vp8.ivf{': ' + wrong if wrong else ''}")

@@ -95,6 +95,7 @@ def main():
     target.add_argument("--daedalus", help="each client is run by `PROGRAM run`")
     target.add_argument("--within", action="store_true", help="the clients find a node by themselves, as this process does")
     parser.add_argument("--preload", default="")
+    decoder.add_planes(parser)
     parser.add_argument("--cache", required=True, type=pathlib.Path)
     parser.add_argument("--codec", action="append", choices=list(CASES))
     parser.add_argument("--io", default="mmap", choices=["mmap", "dmabuf"])
@@ -106,7 +107,7 @@ def main():
     if options.within:
         under_test = decoder.Within()
     else:
-        under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
+        under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes)
     cases = SHORT_CASES if options.short else CASES
     failed, cells = 0, measured.Cells()
     for codec in options.codec or cases:

@@ -106,7 +106,7 @@ def main():
                 if framed:
                     units.kept_with_headers(streams.provide(streams.BY_NAME[name], options.cache))
         return 0
-    under_test = decoder.Decoder(options.daedalus, options.preload)
+    under_test = decoder.Decoder(options.daedalus, options.preload, planes=options.planes)
 
     def all_with(run):
         failed, cells = 0, measured.Cells()

@@ -113,6 +113,8 @@ class Errors(unittest.TestCase):
 
     def test_run(self):
         self.refused(125, "no program", words=["run"])
+        self.refused(125, "--planes", "three", words=["run", "--planes", "three", "--", "true"])
+        self.refused(125, "--planes", "--attach", words=["run", "--planes", "single", "--attach", "x", "--", "true"])
         self.refused(125, "--bogus", words=["run", "--bogus", "--", "true"])
         self.refused(125, "--node", "/dev/videoN", words=["run", "--node", "/dev/null", "--", "true"])
         self.refused(125, "--attach", "no daemon", "serve", words=["run", "--attach", str(self.folder / "none"), "--", "true"])

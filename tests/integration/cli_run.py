@@ -85,6 +85,13 @@ class Run(unittest.TestCase):
         self.assertNotIn("MJPG", offered)
         self.assertEqual(self.run_program(sys.executable, "-c", TRY_MJPEG).stdout, "MJPG\n")
 
+    def test_single_planar(self):
+        told = 'v4l2-ctl -d "$DAEDALUS_NODE" -D'
+        for options, is_single in (([], False), (["--planes", "multi"], False), (["--planes", "single"], True)):
+            shown = self.run_program("sh", "-c", told, options=options).stdout
+            self.assertEqual("Video Memory-to-Memory\n" in shown, is_single, shown)
+            self.assertEqual("Video Memory-to-Memory Multiplanar\n" in shown, not is_single, shown)
+
     def test_status_is_the_programs(self):
         for status in (0, 1, 77, 255):
             self.assertEqual(self.run_program("sh", "-c", f"exit {status}").returncode, status)

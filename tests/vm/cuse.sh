@@ -169,6 +169,8 @@ for program in "$programs"/test_contract_*; do
     # What real codecs do does not depend on how a call's memory is read.
     [ "$part" = streams ] || case_of "contract over CUSE by retry: $part" over_cuse "$seccomp_run" "$program"
 done
+single_planar() { DAEDALUS_TEST_PLANES=single over_cuse "$programs/test_contract_buffers" '~[multi-planar]'; }
+case_of 'contract over CUSE on a single-planar node: buffers' single_planar
 case_of 'single calls' calls
 case_of 'single calls by retry' calls_by_retry
 case_of 'waits, signals, the end of the device' waits

@@ -32,7 +32,12 @@ def arguments(description):
     parser.add_argument("--daedalus", required=True)
     parser.add_argument("--preload", default="")
     parser.add_argument("--cache", required=True, type=pathlib.Path)
+    add_planes(parser)
     return parser
+
+
+def add_planes(parser):
+    parser.add_argument("--planes", default="multi", choices=["multi", "single"], help="the API of the nodes under test")
 
 
 class Scratch:
@@ -55,8 +60,10 @@ class Scratch:
 class Decoder:
     """`daedalus` of a build folder, run as the caller or as nobody, with or without a seccomp filter."""
 
-    def __init__(self, program, preload="", nobody=False, seccomp=""):
+    def __init__(self, program, preload="", nobody=False, seccomp="", planes="multi"):
         self.scratch = Scratch()
+        # Of what serves a node: `run` without --attach, and `serve`.
+        self.node_options = [] if planes == "multi" else ["--planes", planes]
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("DAEDALUS_")}
         self.wrapper = []
         self.program = pathlib.Path(program).resolve()
@@ -104,7 +111,8 @@ class Decoder:
 
     def run(self, *command, timeout=300, options=()):
         """`daedalus run -- COMMAND`."""
-        return self.execute([self.program, "run", *options, "--", *command], timeout)
+        own = [] if "--attach" in options else self.node_options
+        return self.execute([self.program, "run", *own, *options, "--", *command], timeout)
 
     def decode_command(self, path, *options):
         return [self.program, "decode", *options, "--framemd5", "-", path]
@@ -127,7 +135,7 @@ class Server:
     def __init__(self, decoder, *options):
         self.decoder = decoder
         self.socket = decoder.writable("daedalus.sock")
-        self.options = options
+        self.options = [*decoder.node_options, *options]
         self.process = None
 
     def __enter__(self):
