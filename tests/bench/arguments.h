@@ -19,6 +19,8 @@ struct Arguments {
     bool drop = false;       ///< frames are not converted
     unsigned pacedUs = 0;    ///< one access unit each so many microseconds, for latencies; 0: as fast as it goes
     unsigned querycaps = 0;  ///< batches of QUERYCAP and ping-pong instead of decoding
+    unsigned ownCpu = 0;     ///< of those, the CPU of this process
+    unsigned pingCpu = 0;    ///< and that of the ping-pong's other end
 };
 
 [[nodiscard]] inline bool parseArguments(int argc, char** argv, Arguments& arguments) {
@@ -45,6 +47,10 @@ struct Arguments {
             arguments.pacedUs = number;
         } else if (name == "--querycaps") {
             arguments.querycaps = number;
+        } else if (name == "--own-cpu") {
+            arguments.ownCpu = number;
+        } else if (name == "--ping-cpu") {
+            arguments.pingCpu = number;
         } else {
             std::fprintf(stderr, "%s: unknown option; tests/bench/arguments.h lists them\n", argv[i]);
             return false;

@@ -11,6 +11,7 @@ extern "C" {
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "arguments.h"
@@ -54,7 +55,7 @@ std::vector<PacketPtr> packetsOf(const Clip& clip) {
 class Stream {
 public:
     Stream(const Arguments& arguments, const Clip& clip, const std::vector<PacketPtr>& packets)
-        : arguments_(arguments), clip_(clip), packets_(packets), sentAt_(arguments.frames) {}
+        : arguments_(arguments), clip_(clip), packets_(packets), dueAt_(arguments.frames) {}
     ~Stream() {
         av_frame_free(&frame_);
         av_packet_free(&packet_);
@@ -63,8 +64,9 @@ public:
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
-    /// Decodes one access unit more, the last time what is left in the decoder. False at the end, or when failed().
-    bool step() {
+    /// Decodes one access unit more, the last time what is left in the decoder. False at the end, or when failed(). Latencies
+    /// count from `due`, or else from now.
+    bool step(std::optional<Clock::time_point> due = std::nullopt) {
         if (!context_ && !open()) return false;
         if (next_ == arguments_.frames) {
             failed_ = failed_ || avcodec_send_packet(context_, nullptr) < 0;
@@ -74,7 +76,7 @@ public:
         av_packet_unref(packet_);
         if (av_packet_ref(packet_, packets_[next_ % packets_.size()].get()) < 0) return fail();
         packet_->pts = static_cast<int64_t>(next_);
-        sentAt_[next_++] = Clock::now();
+        dueAt_[next_++] = due.value_or(Clock::now());
         if (avcodec_send_packet(context_, packet_) < 0) return fail();
         return receive();
     }
@@ -109,7 +111,7 @@ private:
             if (++received_ == 1) tally_.firstFrame(openedAt_, now);
             tally_.frame(now);
             if (arguments_.pacedUs != 0 && frame_->pts >= 0)
-                tally_.latency(secondsBetween(sentAt_[static_cast<size_t>(frame_->pts) % sentAt_.size()], now) * 1e6);
+                tally_.latency(secondsBetween(dueAt_[static_cast<size_t>(frame_->pts) % dueAt_.size()], now) * 1e6);
             av_frame_unref(frame_);
         }
     }
@@ -129,7 +131,7 @@ private:
     const Arguments& arguments_;
     const Clip& clip_;
     const std::vector<PacketPtr>& packets_;
-    std::vector<Clock::time_point> sentAt_;
+    std::vector<Clock::time_point> dueAt_;
     AVCodecContext* context_ = nullptr;
     AVFrame* frame_ = nullptr;
     AVPacket* packet_ = nullptr;
@@ -143,10 +145,10 @@ private:
 
 using Streams = std::vector<std::unique_ptr<Stream>>;
 
-/// Access units at a steady rate, slow enough that nothing waits for anything.
+/// Access units at a steady rate. One that has to wait for the one before it counts from when it was due.
 void runPaced(Stream& stream, unsigned periodUs) {
     auto due = Clock::now();
-    while (stream.step()) {
+    while (stream.step(due)) {
         due += std::chrono::microseconds(periodUs);
         std::this_thread::sleep_until(due);
     }

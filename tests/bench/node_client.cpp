@@ -53,17 +53,22 @@ private:
     bool failed_ = false;
 };
 
-/// Access units at a steady rate, slow enough that nothing waits for anything.
+/// Access units at a steady rate. One that comes late because the node is behind counts from when it was due.
 void runPaced(V4l2Session& session, PollSet& polls, unsigned periodUs) {
     auto due = Clock::now();
-    for (;;) {
+    while (!session.fedAll()) {
         const auto now = Clock::now();
+        auto wait = due - now;
         if (now >= due) {
-            if (!session.feedOne()) return;
-            due += std::chrono::microseconds(periodUs);
-            continue;
+            const auto fed = session.feedDue(due);
+            if (fed == V4l2Session::Fed::Failed) return;
+            if (fed == V4l2Session::Fed::Queued) {
+                due += std::chrono::microseconds(periodUs);
+                continue;
+            }
+            wait = kPatience;
         }
-        if (!polls.turn(due - now)) return;
+        if (!polls.turn(wait)) return;
     }
 }
 
@@ -73,7 +78,7 @@ int run(const Arguments& arguments) {
         std::fprintf(stderr, "run this under `daedalus run`: no $DAEDALUS_NODE\n");
         return 2;
     }
-    if (arguments.querycaps != 0) return measureQuerycap(node, arguments.querycaps);
+    if (arguments.querycaps != 0) return measureQuerycap(node, arguments);
 
     const double cpuBefore = cpuSecondsSoFar();
     std::vector<std::unique_ptr<V4l2Session>> sessions;

@@ -13,7 +13,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
+#include <iterator>
+#include <sstream>
 #include <thread>
+
+#include "affinity.h"
 
 namespace daedalus::bench {
 namespace {
@@ -21,9 +26,11 @@ namespace {
 constexpr auto kDaemonPatience = std::chrono::seconds(20);
 
 /// `output`: what becomes its stdout, or -1.
-pid_t start(const std::vector<std::string>& command, const Environment& environment, int output) {
+pid_t start(const std::vector<std::string>& command, const Environment& environment, int output,
+            std::optional<unsigned> cpu = std::nullopt) {
     const pid_t pid = ::fork();
     if (pid != 0) return pid;
+    if (cpu && !stayOn(*cpu)) std::perror("sched_setaffinity");
     if (output >= 0) ::dup2(output, STDOUT_FILENO);
     for (const auto& [name, value] : environment) ::setenv(name.c_str(), value.c_str(), 1);
     std::vector<char*> arguments;
@@ -68,13 +75,14 @@ Ended runProcess(const std::vector<std::string>& command, const Environment& env
     return ended;
 }
 
-DaemonProcess::DaemonProcess(const std::string& daedalus, const std::string& socket, unsigned threads) {
+DaemonProcess::DaemonProcess(const std::string& daedalus, const std::string& socket, unsigned threads,
+                             std::optional<unsigned> cpu) {
     std::vector<std::string> command = {daedalus, "--log", "warning", "serve", "--socket", socket};
     if (threads != 0) {
         command.emplace_back("--threads");
         command.push_back(std::to_string(threads));
     }
-    pid_ = start(command, {}, -1);
+    pid_ = start(command, {}, -1, cpu);
     const auto deadline = std::chrono::steady_clock::now() + kDaemonPatience;
     while (pid_ > 0 && !answers(socket)) {
         if (::waitpid(pid_, nullptr, WNOHANG) != 0) {
@@ -94,6 +102,23 @@ double DaemonProcess::cpuSeconds() const {
     timespec time{};
     if (::clock_getcpuclockid(pid_, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return 0;
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
+}
+
+ThreadTime DaemonProcess::loopTime() const {
+    const std::string task = "/proc/" + std::to_string(pid_) + "/task/" + std::to_string(pid_);
+    std::ifstream exact(task + "/schedstat");
+    double nanoseconds = 0;
+    exact >> nanoseconds;
+    // Fields 14 and 15, counted from the name in parentheses on, which may have spaces.
+    std::ifstream file(task + "/stat");
+    std::string stat{std::istreambuf_iterator<char>(file), {}};
+    std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 1)));
+    std::string skipped;
+    for (int field = 3; field < 14; ++field) fields >> skipped;
+    double user = 0;
+    double system = 0;
+    fields >> user >> system;
+    return {nanoseconds * 1e-9, user + system > 0 ? system / (user + system) : 0};
 }
 
 int DaemonProcess::stop() {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,11 +20,18 @@ struct Ended {
 /// Runs a program (looked up in $PATH) to its end and collects its standard output.
 [[nodiscard]] Ended runProcess(const std::vector<std::string>& command, const Environment& environment = {});
 
+/// CPU seconds of one thread.
+struct ThreadTime {
+    double seconds = 0;
+    double kernelShare = 0;  ///< of `seconds`, what was spent in system calls and interrupts
+};
+
 /// `daedalus serve` at a socket of its own.
 class DaemonProcess {
 public:
     /// Starts it and waits until it takes clients. Check alive().
-    DaemonProcess(const std::string& daedalus, const std::string& socket, unsigned threads);
+    /// `threads`: of its pool, 0: its default. `cpu`: the only one that it may run on.
+    DaemonProcess(const std::string& daedalus, const std::string& socket, unsigned threads, std::optional<unsigned> cpu);
     ~DaemonProcess();
     DaemonProcess(const DaemonProcess&) = delete;
     DaemonProcess& operator=(const DaemonProcess&) = delete;
@@ -32,6 +40,8 @@ public:
     [[nodiscard]] pid_t pid() const { return pid_; }
     /// CPU seconds of all of its threads so far.
     [[nodiscard]] double cpuSeconds() const;
+    /// Those of its loop, which is its first thread.
+    [[nodiscard]] ThreadTime loopTime() const;
     /// Ends it. Returns its exit status.
     int stop();
 

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "affinity.h"
 #include "measured.h"
 
 namespace daedalus::bench {
@@ -22,7 +23,8 @@ constexpr size_t kPingBytes = 56;
 constexpr size_t kPongBytes = 64 + sizeof(v4l2_capability);
 
 /// The other process of the ping-pong.
-[[noreturn]] void answerPings(int socket) {
+[[noreturn]] void answerPings(int socket, unsigned cpu) {
+    if (!stayOn(cpu)) ::_exit(1);
     std::array<char, kPongBytes> message{};
     while (::recv(socket, message.data(), message.size(), 0) > 0)
         if (::send(socket, message.data(), message.size(), MSG_NOSIGNAL) < 0) break;
@@ -46,16 +48,20 @@ double batch(const Call& call) {
 
 }  // namespace
 
-int measureQuerycap(const std::string& node, unsigned batches) {
+int measureQuerycap(const std::string& node, const Arguments& arguments) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
         std::perror("socketpair");
         return 1;
     }
+    if (!stayOn(arguments.ownCpu)) {
+        std::perror("sched_setaffinity");
+        return 1;
+    }
     const pid_t peer = ::fork();
     if (peer == 0) {
         ::close(ends[0]);
-        answerPings(ends[1]);
+        answerPings(ends[1], arguments.pingCpu);
     }
     ::close(ends[1]);
     const int fd = ::open(node.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -67,7 +73,7 @@ int measureQuerycap(const std::string& node, unsigned batches) {
     std::vector<double> pings;
     bool good = true;
     // The first of each warms up.
-    for (unsigned i = 0; good && i <= batches; ++i) {
+    for (unsigned i = 0; good && i <= arguments.querycaps; ++i) {
         const double call = batch([&] {
             v4l2_capability capability{};
             return ::ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0;

@@ -3,9 +3,11 @@
 
 #include <string>
 
+#include "arguments.h"
+
 namespace daedalus::bench {
 
 /// Runs that many batches of each in turn and prints their medians. Returns the exit status.
-[[nodiscard]] int measureQuerycap(const std::string& node, unsigned batches);
+[[nodiscard]] int measureQuerycap(const std::string& node, const Arguments& arguments);
 
 }  // namespace daedalus::bench

@@ -32,10 +32,11 @@ bool complete(const Case& one, const Measured& measured, const std::string& prog
 
 }  // namespace
 
-std::optional<Result> Runner::underNode(const std::vector<std::string>& arguments, unsigned threads) {
+std::optional<Result> Runner::underNode(const std::vector<std::string>& arguments, unsigned threads,
+                                        std::optional<unsigned> daemonCpu) {
     // Not in the build folder, whose path may be longer than a socket's may be.
     const auto socket = (std::filesystem::temp_directory_path() / ("daedalus-bench-" + std::to_string(::getpid()))).string();
-    DaemonProcess daemon(programs_.daedalus, socket, threads);
+    DaemonProcess daemon(programs_.daedalus, socket, threads, daemonCpu);
     if (!daemon.alive()) {
         std::fprintf(stderr, "FAILED: `%s serve --socket %s` does not start\n", programs_.daedalus.c_str(), socket.c_str());
         return std::nullopt;
@@ -48,6 +49,9 @@ std::optional<Result> Runner::underNode(const std::vector<std::string>& argument
     Result result;
     result.daemonCpuSeconds = daemon.cpuSeconds() - cpuBefore;
     result.daemonRssMb = peakRssMb(daemon.pid());
+    const auto loop = daemon.loopTime();
+    result.loopSeconds = loop.seconds;
+    result.loopKernelSeconds = loop.seconds * loop.kernelShare;
     const int status = daemon.stop();
     if (status != 0) {
         std::fprintf(stderr, "FAILED: the daemon ended with status %d\n", status);
@@ -80,8 +84,10 @@ std::optional<Result> Runner::baseline(const Case& one, Contender contender) {
     return result;
 }
 
-std::optional<Measured> Runner::querycap(unsigned batches) {
-    const auto result = underNode({"--querycaps=" + std::to_string(batches)}, 0);
+std::optional<Measured> Runner::querycap(unsigned batches, unsigned clientCpu, unsigned otherCpu) {
+    const auto result = underNode({"--querycaps=" + std::to_string(batches), "--own-cpu=" + std::to_string(clientCpu),
+                                   "--ping-cpu=" + std::to_string(otherCpu)},
+                                  0, otherCpu);
     return result ? std::optional(result->own) : std::nullopt;
 }
 

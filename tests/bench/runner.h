@@ -32,6 +32,8 @@ struct Result {
     Measured own;
     double daemonCpuSeconds = 0;
     double daemonRssMb = 0;
+    double loopSeconds = 0;        ///< CPU time of the daemon's loop
+    double loopKernelSeconds = 0;  ///< of it in the kernel
 
     [[nodiscard]] double fps() const { return own.seconds > 0 ? static_cast<double>(own.steadyFrames) / own.seconds : 0; }
     /// Milliseconds, of client and daemon together.
@@ -63,10 +65,12 @@ public:
     /// With a daemon of its own, so that its CPU time and peak RSS are those of this run.
     [[nodiscard]] std::optional<Result> node(const Case& one);
     [[nodiscard]] std::optional<Result> baseline(const Case& one, Contender contender);
-    [[nodiscard]] std::optional<Measured> querycap(unsigned batches);
+    /// Client and daemon, and the ends of the ping-pong, on these CPUs.
+    [[nodiscard]] std::optional<Measured> querycap(unsigned batches, unsigned clientCpu, unsigned otherCpu);
 
 private:
-    [[nodiscard]] std::optional<Result> underNode(const std::vector<std::string>& arguments, unsigned threads);
+    [[nodiscard]] std::optional<Result> underNode(const std::vector<std::string>& arguments, unsigned threads,
+                                                  std::optional<unsigned> daemonCpu = std::nullopt);
 
     Programs programs_;
 };

@@ -88,12 +88,11 @@ bool V4l2Session::start(bool paced) {
         !request(kOutput, kOutputBuffers, output_) || !call(VIDIOC_STREAMON, &type, "STREAMON(OUTPUT)"))
         return false;
     while (!paced_ && untouched_ < output_.size() && fed_ < frames_)
-        if (!feed(untouched_++)) return false;
+        if (!feed(untouched_++, Clock::now())) return false;
     return paced_ || drainIfFed();
 }
 
-bool V4l2Session::feed(uint32_t index) {
-    const auto now = Clock::now();
+bool V4l2Session::feed(uint32_t index, Clock::time_point due) {
     const auto& unit = clip_.unit(fed_);
     if (unit.size() > output_[index].length) {
         std::fprintf(stderr, "%s: an access unit of %zu bytes is larger than an OUTPUT buffer\n", clip_.codec.c_str(),
@@ -110,7 +109,7 @@ bool V4l2Session::feed(uint32_t index) {
     buffer_.timestamp.tv_sec = static_cast<time_t>(fed_);
     buffer_.m.planes = planes_.data();
     buffer_.length = 1;
-    sentAt_[fed_++] = now;
+    dueAt_[fed_++] = due;
     return call(VIDIOC_QBUF, &buffer_, "QBUF(OUTPUT)");
 }
 
@@ -121,31 +120,30 @@ bool V4l2Session::drainIfFed() {
     return call(VIDIOC_DECODER_CMD, &stop, "DECODER_CMD(STOP)");
 }
 
-bool V4l2Session::feedOne() {
-    if (fed_ == frames_) return false;
+V4l2Session::Fed V4l2Session::feedDue(Clock::time_point due) {
     uint32_t index = untouched_;
     if (untouched_ < output_.size()) {
         ++untouched_;
     } else {
         bool any = false;
-        if (!dequeue(kOutput, any)) return false;
-        // All are under way: the run is faster than the node. It goes on, and the latencies tell.
-        if (!any) return true;
+        if (!dequeue(kOutput, any)) return Fed::Failed;
+        overdue_ = !any;
+        if (!any) return Fed::NoBuffer;
         index = buffer_.index;
     }
-    return feed(index) && drainIfFed();
+    return feed(index, due) && drainIfFed() ? Fed::Queued : Fed::Failed;
 }
 
 short V4l2Session::events() const {
     short events = capture_.empty() ? POLLPRI : POLLIN;
-    if (!paced_ && fed_ < frames_) events |= POLLOUT;
+    if (paced_ ? overdue_ : fed_ < frames_) events |= POLLOUT;
     return events;
 }
 
 bool V4l2Session::serve(short ready) {
     if ((ready & POLLPRI) != 0 && !takeEvent()) return false;
     if ((ready & POLLIN) != 0 && !takeCapture()) return false;
-    if ((ready & POLLOUT) != 0 && !takeOutput()) return false;
+    if (!paced_ && (ready & POLLOUT) != 0 && !takeOutput()) return false;
     if ((ready & (POLLHUP | POLLNVAL)) != 0) {
         std::fprintf(stderr, "%s: the daemon is gone\n", clip_.codec.c_str());
         return false;
@@ -201,7 +199,7 @@ bool V4l2Session::dequeue(uint32_t type, bool& any) {
 bool V4l2Session::takeOutput() {
     bool any = false;
     if (!dequeue(kOutput, any)) return false;
-    return !any || (feed(buffer_.index) && drainIfFed());
+    return !any || (feed(buffer_.index, Clock::now()) && drainIfFed());
 }
 
 bool V4l2Session::takeCapture() {
@@ -214,7 +212,7 @@ bool V4l2Session::takeCapture() {
         if (++received_ == 1) tally_.firstFrame(openedAt_, now);
         tally_.frame(now);
         const auto unit = static_cast<size_t>(buffer_.timestamp.tv_sec);
-        if (paced_ && unit < sentAt_.size()) tally_.latency(secondsBetween(sentAt_[unit], now) * 1e6);
+        if (paced_ && unit < dueAt_.size()) tally_.latency(secondsBetween(dueAt_[unit], now) * 1e6);
         if ((buffer_.flags & V4L2_BUF_FLAG_ERROR) != 0) {
             std::fprintf(stderr, "%s: frame %u has the ERROR flag\n", clip_.codec.c_str(), received_);
             return false;

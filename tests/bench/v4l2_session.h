@@ -15,7 +15,7 @@ namespace daedalus::bench {
 /// Plays a clip through the node. One thread. Functions that return bool say on stderr what went wrong.
 class V4l2Session {
 public:
-    V4l2Session(const Clip& clip, unsigned frames) : clip_(clip), frames_(frames), sentAt_(frames) {}
+    V4l2Session(const Clip& clip, unsigned frames) : clip_(clip), frames_(frames), dueAt_(frames) {}
     ~V4l2Session();
     V4l2Session(const V4l2Session&) = delete;
     V4l2Session& operator=(const V4l2Session&) = delete;
@@ -28,8 +28,13 @@ public:
     [[nodiscard]] short events() const;
     /// Does what poll() says is ready.
     [[nodiscard]] bool serve(short ready);
-    /// Queues the next access unit of a paced run; false after the last one.
-    [[nodiscard]] bool feedOne();
+    /// What became of a unit that was due.
+    enum class Fed : uint8_t { Queued, NoBuffer, Failed };
+    /// Queues the next access unit of a paced run, whose latency counts from `due`. NoBuffer: all OUTPUT buffers are under way,
+    /// and poll() waits for one; call it again.
+    [[nodiscard]] Fed feedDue(Clock::time_point due);
+    /// All access units were queued.
+    [[nodiscard]] bool fedAll() const { return fed_ == frames_; }
     /// LAST came, and all frames before it.
     [[nodiscard]] bool ended() const { return ended_; }
     [[nodiscard]] const Tally& tally() const { return tally_; }
@@ -42,7 +47,7 @@ private:
 
     bool call(unsigned long cmd, void* argument, const char* name);
     bool request(uint32_t type, uint32_t count, std::vector<Buffer>& buffers);
-    bool feed(uint32_t index);
+    bool feed(uint32_t index, Clock::time_point due);
     bool drainIfFed();
     bool setUpCapture();
     bool queueCapture(uint32_t index);
@@ -54,7 +59,7 @@ private:
 
     const Clip& clip_;
     const unsigned frames_;
-    std::vector<Clock::time_point> sentAt_;
+    std::vector<Clock::time_point> dueAt_;
     int fd_ = -1;
     std::vector<Buffer> output_;
     std::vector<Buffer> capture_;
@@ -65,6 +70,7 @@ private:
     unsigned fed_ = 0;
     unsigned received_ = 0;
     bool paced_ = false;
+    bool overdue_ = false;  ///< a unit of a paced run waits for an OUTPUT buffer
     bool ended_ = false;
     Tally tally_;
 };
