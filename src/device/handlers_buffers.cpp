@@ -8,9 +8,6 @@
 namespace daedalus::device {
 namespace {
 
-constexpr uint64_t kNsPerSecond = 1'000'000'000;
-constexpr uint64_t kNsPerMicrosecond = 1'000;
-
 queue::Queue* queueOf(Session& session, uint32_t type) {
     if (type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE) return &session.context().output();
     if (type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE) return &session.context().capture();
@@ -28,8 +25,7 @@ Result<queue::BufferRequest> toRequest(const v4l2_buffer& buffer) {
     request.index = buffer.index;
     request.memory = buffer.memory;
     request.field = buffer.field;
-    request.metadata.timestampNs = static_cast<uint64_t>(buffer.timestamp.tv_sec) * kNsPerSecond +
-                                   static_cast<uint64_t>(buffer.timestamp.tv_usec) * kNsPerMicrosecond;
+    request.metadata.timestamp = buffer.timestamp;
     request.metadata.flags = buffer.flags;
     if (buffer.flags & V4L2_BUF_FLAG_TIMECODE) request.metadata.timecode = buffer.timecode;
     request.planeCount = planesProvided(buffer);
@@ -48,8 +44,7 @@ void write(v4l2_buffer& buffer, const queue::BufferInfo& info) {
     buffer.bytesused = 0;
     buffer.flags = info.flags;
     buffer.field = info.field;
-    buffer.timestamp.tv_sec = static_cast<time_t>(info.metadata.timestampNs / kNsPerSecond);
-    buffer.timestamp.tv_usec = static_cast<suseconds_t>(info.metadata.timestampNs % kNsPerSecond / kNsPerMicrosecond);
+    buffer.timestamp = info.metadata.timestamp;
     buffer.timecode = info.metadata.timecode.value_or(v4l2_timecode{});
     buffer.sequence = info.sequence;
     buffer.memory = info.memory;

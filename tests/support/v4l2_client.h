@@ -78,15 +78,18 @@ public:
         }
         return 0;
     }
-    Taken query(uint32_t type, uint32_t index) { return with(VIDIOC_QUERYBUF, type, index, 0, 0); }
+    Taken query(uint32_t type, uint32_t index) { return with(VIDIOC_QUERYBUF, type, index, 0, {}); }
     /// Queues a CAPTURE buffer.
-    int queue(uint32_t index) { return with(VIDIOC_QBUF, kCapture, index, 0, 0).error; }
+    int queue(uint32_t index) { return with(VIDIOC_QBUF, kCapture, index, 0, {}).error; }
     /// Copies `text` into an OUTPUT buffer and queues it; the timestamp is in microseconds.
     int feed(uint32_t index, std::string_view text, long timestampUs = 0) {
-        std::memcpy(output_.at(index).at(0).address, text.data(), text.size());
-        return with(VIDIOC_QBUF, kOutput, index, static_cast<uint32_t>(text.size()), timestampUs).error;
+        return feed(index, text, timeval{timestampUs / 1'000'000, timestampUs % 1'000'000});
     }
-    Taken take(uint32_t type) { return with(VIDIOC_DQBUF, type, 0, 0, 0); }
+    int feed(uint32_t index, std::string_view text, const timeval& timestamp) {
+        std::memcpy(output_.at(index).at(0).address, text.data(), text.size());
+        return with(VIDIOC_QBUF, kOutput, index, static_cast<uint32_t>(text.size()), timestamp).error;
+    }
+    Taken take(uint32_t type) { return with(VIDIOC_DQBUF, type, 0, 0, {}); }
     /// take() that waits until there is something (poll for `events`).
     Taken await(uint32_t type) {
         const short events = type == kOutput ? POLLOUT : POLLIN;
@@ -142,14 +145,14 @@ private:
             for (const auto& map : planes) ::munmap(map.address, map.length);
         maps.clear();
     }
-    Taken with(unsigned long cmd, uint32_t type, uint32_t index, uint32_t bytesUsed, long timestampUs) {
+    Taken with(unsigned long cmd, uint32_t type, uint32_t index, uint32_t bytesUsed, const timeval& timestamp) {
         Taken taken;
         taken.buffer.type = type;
         taken.buffer.memory = V4L2_MEMORY_MMAP;
         taken.buffer.index = index;
         taken.buffer.length = VIDEO_MAX_PLANES;
         taken.buffer.m.planes = taken.planes;
-        taken.buffer.timestamp = {timestampUs / 1'000'000, timestampUs % 1'000'000};
+        taken.buffer.timestamp = timestamp;
         taken.planes[0].bytesused = bytesUsed;
         taken.error = ioctl(cmd, &taken.buffer);
         return taken;

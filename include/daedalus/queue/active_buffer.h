@@ -14,7 +14,8 @@ namespace daedalus::queue {
 
 /// What travels with a picture from OUTPUT to CAPTURE.
 struct Metadata {
-    uint64_t timestampNs = 0;
+    /// As the client gave it, bit for bit: clients send times before zero, also with negative microseconds.
+    timeval timestamp{};
     /// V4L2_BUF_FLAG_{KEY,P,B}FRAME and V4L2_BUF_FLAG_TSTAMP_SRC_MASK bits; nothing else.
     uint32_t flags = 0;
     std::optional<v4l2_timecode> timecode;

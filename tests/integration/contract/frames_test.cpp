@@ -1,5 +1,6 @@
 // S12, S17: frames, what travels with them, and what becomes of those that cannot be decoded.
 #include <catch2/catch.hpp>
+#include <climits>
 #include <string>
 
 #include "decoding.h"
@@ -29,6 +30,27 @@ TEST_CASE("S12: reordered frames keep the timestamps of their units") {
     d.feed("frame 1\n", 300);
     d.feed("frame 3\n", 400);
     for (const long expected : {100, 300, 200}) CHECK(d.client.await(kCapture).buffer.timestamp.tv_usec == expected);
+}
+
+TEST_CASE_METHOD(Decoding, "S12: a timestamp comes back bit for bit, whatever it is") {
+    // Times before zero, as FFmpeg makes them of negative pts (both fields negative), as a timeval should be, and nonsense.
+    constexpr timeval kTimes[] = {
+        {-2, 0},        {-1, -960'000},       {-1, 40'000},        {0, -1}, {0, 0}, {0, 1}, {95'443, 717'000},
+        {5, 3'000'000}, {LONG_MIN, LONG_MAX}, {LONG_MAX, LONG_MIN}};
+    uint32_t number = 0;
+    for (const timeval& time : kTimes) {
+        CAPTURE(time.tv_sec, time.tv_usec);
+        const auto same = [&](const v4l2_buffer& buffer) {
+            return buffer.timestamp.tv_sec == time.tv_sec && buffer.timestamp.tv_usec == time.tv_usec;
+        };
+        REQUIRE(client.feed(0, "frame " + std::to_string(number) + "\n", time) == 0);
+        CHECK(same(client.query(kOutput, 0).buffer));
+        const auto output = client.await(kOutput);
+        CHECK(same(output.buffer));
+        const auto frame = expectFrame(number++);
+        CHECK(same(frame.buffer));
+        REQUIRE(client.queue(frame.buffer.index) == 0);
+    }
 }
 
 TEST_CASE_METHOD(Decoding, "S12: time, timecode and flags of an OUTPUT buffer travel with its frames, and its own flags go") {
