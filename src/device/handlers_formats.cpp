@@ -162,11 +162,10 @@ Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
     if (isOutput(format.type)) {
         const auto adjusted = adjustOutput(session, format.fmt.pix_mp);
         if (context.output().isBusy() || context.capture().isBusy()) {
-            // Colorimetry alone moves no memory.
-            const auto& current = context.outputFormat();
-            if (adjusted.coded != current.coded || adjusted.width != current.width || adjusted.height != current.height ||
-                adjusted.sizeImage != current.sizeImage || adjusted.colorimetry == current.colorimetry)
-                return fail(EBUSY);
+            // The format in force changes nothing, and colorimetry alone moves no memory.
+            auto wanted = adjusted;
+            wanted.colorimetry = context.outputFormat().colorimetry;
+            if (wanted != context.outputFormat()) return fail(EBUSY);
             context.setColorimetry(adjusted.colorimetry);
         } else {
             context.setOutputFormat(adjusted);

@@ -22,6 +22,7 @@ struct OutputFormat {
     uint32_t sizeImage = 0;
     v4l2::Colorimetry colorimetry;
     uint32_t field = V4L2_FIELD_NONE;  ///< as the client says; CAPTURE repeats it until the stream is known
+    friend bool operator==(const OutputFormat&, const OutputFormat&) = default;
 };
 
 /// What CAPTURE delivers.

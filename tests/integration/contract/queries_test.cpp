@@ -88,6 +88,34 @@ TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make i
     CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 64) == 0);
 }
 
+TEST_CASE("S4: S_FMT(OUTPUT) of the format in force changes nothing and is no error, whatever has buffers or streams") {
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    auto again = client.format(kOutput);
+    const auto inForce = [&] { return client.ioctl(VIDIOC_S_FMT, &again); };
+    REQUIRE(client.request(kCapture, 2) == 0);
+    CHECK(inForce() == 0);
+    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    REQUIRE(client.request(kOutput, 2) == 0);
+    CHECK(inForce() == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    REQUIRE(client.feed(0, "size 64x48\nframe 0\nframe 1\n") == 0);
+    REQUIRE(client.await(kOutput).error == 0);
+    for (uint32_t i = 0; i < 2; ++i) REQUIRE(client.queue(i) == 0);
+    REQUIRE(client.streamOn(kCapture) == 0);
+    REQUIRE(client.await(kCapture).error == 0);
+    CHECK(inForce() == 0);
+    // The stream goes on.
+    CHECK(client.await(kCapture).error == 0);
+    // A field or a size of buffers is a change like any other.
+    again.fmt.pix_mp.field = V4L2_FIELD_INTERLACED;
+    CHECK(inForce() == EBUSY);
+    again = client.format(kOutput);
+    again.fmt.pix_mp.plane_fmt[0].sizeimage *= 2;
+    CHECK(inForce() == EBUSY);
+}
+
 TEST_CASE("S4: a CAPTURE format that does not fit another OUTPUT format gives way to the default, one that fits stays") {
     TestNode node;
     V4l2Client client(node);
