@@ -52,6 +52,11 @@ constexpr ControlInfo classOf(uint32_t id, const char* name) {
             {}, {},   ControlSource::None};
 }
 
+constexpr ControlInfo told(uint32_t id, const char* name, int64_t minimum, int64_t maximum, int64_t initially,
+                           ControlSource source) {
+    return {id, name, V4L2_CTRL_TYPE_INTEGER, minimum, maximum, 1, initially, kTold, {}, {}, source};
+}
+
 constexpr ControlInfo menu(uint32_t id, const char* name, Codec codec, ControlSource source, std::span<const char* const> items,
                            int64_t defaultItem) {
     return {id,    name,  V4L2_CTRL_TYPE_MENU, 0, static_cast<int64_t>(items.size()) - 1, 1, defaultItem, kReadOnly, items,
@@ -69,17 +74,10 @@ constexpr auto kTier = ControlSource::Tier;
 constexpr auto kTable = [] {
     auto table = std::to_array<ControlInfo>({
         classOf(V4L2_CID_USER_CLASS, "User Controls"),
-        {V4L2_CID_MIN_BUFFERS_FOR_CAPTURE,
-         "Min Number of Capture Buffers",
-         V4L2_CTRL_TYPE_INTEGER,
-         1,
-         queue::kMaxBuffers,
-         1,
-         2,
-         kTold,
-         {},
-         {},
-         ControlSource::MinCaptureBuffers},
+        told(V4L2_CID_MIN_BUFFERS_FOR_CAPTURE, "Min Number of Capture Buffers", 1, queue::kMaxBuffers, 2,
+             ControlSource::MinCaptureBuffers),
+        // One buffer at a time is enough for the decoder.
+        told(V4L2_CID_MIN_BUFFERS_FOR_OUTPUT, "Min Number of Output Buffers", 1, 1, 1, ControlSource::Fixed),
         classOf(V4L2_CID_CODEC_CLASS, "Codec Controls"),
         menu(V4L2_CID_MPEG_VIDEO_MPEG2_LEVEL, "MPEG2 Level", Codec::Mpeg2, kLevel, kMpeg2Levels,
              V4L2_MPEG_VIDEO_MPEG2_LEVEL_MAIN),
@@ -88,9 +86,6 @@ constexpr auto kTable = [] {
         menu(V4L2_CID_MPEG_VIDEO_H264_LEVEL, "H264 Level", Codec::H264, kLevel, kH264Levels, V4L2_MPEG_VIDEO_H264_LEVEL_4_0),
         menu(V4L2_CID_MPEG_VIDEO_H264_PROFILE, "H264 Profile", Codec::H264, kProfile, kH264Profiles,
              V4L2_MPEG_VIDEO_H264_PROFILE_HIGH),
-        menu(V4L2_CID_MPEG_VIDEO_MPEG4_LEVEL, "MPEG4 Level", Codec::Mpeg4, kLevel, kMpeg4Levels, V4L2_MPEG_VIDEO_MPEG4_LEVEL_5),
-        menu(V4L2_CID_MPEG_VIDEO_MPEG4_PROFILE, "MPEG4 Profile", Codec::Mpeg4, kProfile, kMpeg4Profiles,
-             V4L2_MPEG_VIDEO_MPEG4_PROFILE_ADVANCED_SIMPLE),
         menu(V4L2_CID_MPEG_VIDEO_VP8_PROFILE, "VP8 Profile", Codec::Vp8, kProfile, kVpxProfiles, V4L2_MPEG_VIDEO_VP8_PROFILE_0),
         menu(V4L2_CID_MPEG_VIDEO_VP9_PROFILE, "VP9 Profile", Codec::Vp9, kProfile, kVpxProfiles, V4L2_MPEG_VIDEO_VP9_PROFILE_0),
         menu(V4L2_CID_MPEG_VIDEO_VP9_LEVEL, "VP9 Level", Codec::Vp9, kLevel, kVp9Levels, V4L2_MPEG_VIDEO_VP9_LEVEL_4_0),
@@ -100,17 +95,7 @@ constexpr auto kTable = [] {
         menu(V4L2_CID_MPEG_VIDEO_HEVC_TIER, "HEVC Tier", Codec::Hevc, kTier, kHevcTiers, V4L2_MPEG_VIDEO_HEVC_TIER_MAIN),
         menu(V4L2_CID_MPEG_VIDEO_AV1_PROFILE, "AV1 Profile", Codec::Av1, kProfile, kAv1Profiles, 0),
         menu(V4L2_CID_MPEG_VIDEO_AV1_LEVEL, "AV1 Level", Codec::Av1, kLevel, kAv1Levels, 0),
-        {V4L2_CID_DAEDALUS_STREAM_BIT_DEPTH,
-         "Stream Bit Depth",
-         V4L2_CTRL_TYPE_INTEGER,
-         0,
-         kMostBits,
-         1,
-         0,
-         kTold,
-         {},
-         {},
-         ControlSource::BitDepth},
+        told(V4L2_CID_DAEDALUS_STREAM_BIT_DEPTH, "Stream Bit Depth", 0, kMostBits, 0, ControlSource::BitDepth),
         {V4L2_CID_DAEDALUS_STREAM_CHROMA,
          "Stream Chroma",
          V4L2_CTRL_TYPE_MENU,
@@ -122,6 +107,11 @@ constexpr auto kTable = [] {
          kChromas,
          {},
          ControlSource::Chroma},
+        told(V4L2_CID_DAEDALUS_PIXEL_WIDTH, "Stream Pixel Width", 1, INT32_MAX, 1, ControlSource::PixelWidth),
+        told(V4L2_CID_DAEDALUS_PIXEL_HEIGHT, "Stream Pixel Height", 1, INT32_MAX, 1, ControlSource::PixelHeight),
+        menu(V4L2_CID_DAEDALUS_MPEG4_PROFILE, "MPEG4 Profile", Codec::Mpeg4, kProfile, kMpeg4Profiles,
+             V4L2_MPEG_VIDEO_MPEG4_PROFILE_ADVANCED_SIMPLE),
+        menu(V4L2_CID_DAEDALUS_MPEG4_LEVEL, "MPEG4 Level", Codec::Mpeg4, kLevel, kMpeg4Levels, V4L2_MPEG_VIDEO_MPEG4_LEVEL_5),
         classOf(V4L2_CID_COLORIMETRY_CLASS, "Colorimetry Controls"),
         compound(V4L2_CID_COLORIMETRY_HDR10_CLL_INFO, "HDR10 Content Light Info", V4L2_CTRL_TYPE_HDR10_CLL_INFO,
                  ControlSource::ContentLight),

@@ -50,6 +50,10 @@ Result<int64_t> Controls::get(const ControlInfo& control) const {
     const auto& stream = context_.stream();
     if (stream && control.source == ControlSource::BitDepth) return stream->sampling().bitDepth;
     if (stream && control.source == ControlSource::Chroma) return static_cast<int64_t>(stream->sampling().chroma);
+    if (stream && stream->pixelAspectNum > 0 && stream->pixelAspectDen > 0) {
+        if (control.source == ControlSource::PixelWidth) return std::min<int64_t>(stream->pixelAspectNum, control.maximum);
+        if (control.source == ControlSource::PixelHeight) return std::min<int64_t>(stream->pixelAspectDen, control.maximum);
+    }
     if (!stream || !control.codec || family(context_.outputFormat().coded->codec) != *control.codec)
         return control.defaultValue;
     // A stream may claim what the menu does not offer: that it is decoded is then luck.

@@ -61,11 +61,9 @@ Result<> cropcap(Session& session, v4l2_cropcap& cap, CallContext&) {
     if (!isCapture(cap.type)) return fail(EINVAL);
     cap.bounds = *targetRect(session, V4L2_SEL_TGT_CROP_BOUNDS);
     cap.defrect = *targetRect(session, V4L2_SEL_TGT_CROP_DEFAULT);
+    // Whatever the stream's pixels are, as all decoders' drivers do; a control tells their shape. GStreamer plays nothing whose
+    // container says another shape than this.
     cap.pixelaspect = {1, 1};
-    const auto& stream = session.context().stream();
-    // V4L2 counts pixels per unit, y over x; bitstreams give width over height of a sample.
-    if (stream && stream->pixelAspectNum > 0 && stream->pixelAspectDen > 0)
-        cap.pixelaspect = {stream->pixelAspectDen, stream->pixelAspectNum};
     return {};
 }
 

@@ -19,9 +19,12 @@ namespace daedalus::device {
 /// Where a control's value comes from.
 enum class ControlSource : uint8_t {
     None,
+    Fixed,  ///< always its default
     MinCaptureBuffers,
     BitDepth,
     Chroma,
+    PixelWidth,
+    PixelHeight,
     Profile,
     Level,
     Tier,

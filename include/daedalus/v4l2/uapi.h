@@ -53,6 +53,13 @@
 // does not always say. Read only; the depth is 0 before the headers, and the chroma an item of v4l2::Chroma's order.
 #define V4L2_CID_DAEDALUS_STREAM_BIT_DEPTH (V4L2_CID_CODEC_BASE + 0x1f00)
 #define V4L2_CID_DAEDALUS_STREAM_CHROMA (V4L2_CID_CODEC_BASE + 0x1f01)
+// The shape of a pixel, width to height: V4L2 has no control for it on decoders. 1 and 1 where the stream does not say.
+#define V4L2_CID_DAEDALUS_PIXEL_WIDTH (V4L2_CID_CODEC_BASE + 0x1f02)
+#define V4L2_CID_DAEDALUS_PIXEL_HEIGHT (V4L2_CID_CODEC_BASE + 0x1f03)
+// MPEG-4's profile and level by V4L2's own menus. Under V4L2's numbers they make GStreamer refuse streams whose container does
+// not tell them, as AVI never does and Matroska seldom.
+#define V4L2_CID_DAEDALUS_MPEG4_PROFILE (V4L2_CID_CODEC_BASE + 0x1f04)
+#define V4L2_CID_DAEDALUS_MPEG4_LEVEL (V4L2_CID_CODEC_BASE + 0x1f05)
 
 #ifndef V4L2_CID_MPEG_VIDEO_AV1_PROFILE  // Linux 6.5
 #define V4L2_CID_MPEG_VIDEO_AV1_PROFILE (V4L2_CID_CODEC_BASE + 655)

@@ -132,8 +132,8 @@ TEST_CASE("S20: every codec's menus offer what libavcodec decodes of it") {
     CHECK(items(client, V4L2_CID_MPEG_VIDEO_HEVC_TIER) == std::vector<std::string>{"Main", "High"});
     CHECK(offered(V4L2_CID_MPEG_VIDEO_MPEG2_PROFILE) == std::vector<std::string>{"Simple", "Main", "High"});
     CHECK(items(client, V4L2_CID_MPEG_VIDEO_MPEG2_LEVEL).at(V4L2_MPEG_VIDEO_MPEG2_LEVEL_HIGH_1440) == "High 1440");
-    CHECK(offered(V4L2_CID_MPEG_VIDEO_MPEG4_PROFILE) == std::vector<std::string>{"Simple", "Advanced Simple"});
-    CHECK(items(client, V4L2_CID_MPEG_VIDEO_MPEG4_LEVEL).at(V4L2_MPEG_VIDEO_MPEG4_LEVEL_3B) == "3b");
+    CHECK(offered(V4L2_CID_DAEDALUS_MPEG4_PROFILE) == std::vector<std::string>{"Simple", "Advanced Simple"});
+    CHECK(items(client, V4L2_CID_DAEDALUS_MPEG4_LEVEL).at(V4L2_MPEG_VIDEO_MPEG4_LEVEL_3B) == "3b");
     CHECK(items(client, V4L2_CID_MPEG_VIDEO_VP8_PROFILE).size() == 4);
     CHECK(items(client, V4L2_CID_MPEG_VIDEO_VP9_PROFILE).size() == 4);
     CHECK(items(client, V4L2_CID_MPEG_VIDEO_VP9_LEVEL).at(V4L2_MPEG_VIDEO_VP9_LEVEL_6_2) == "6.2");
@@ -178,8 +178,8 @@ TEST_CASE("S20: HEVC streams tell their tier, and Xvid streams are MPEG-4") {
           {V4L2_CID_MPEG_VIDEO_HEVC_TIER, V4L2_MPEG_VIDEO_HEVC_TIER_HIGH}}},
         {V4L2_PIX_FMT_XVID,
          "size 64x48 profile 0 level 3\n",
-         {{V4L2_CID_MPEG_VIDEO_MPEG4_PROFILE, V4L2_MPEG_VIDEO_MPEG4_PROFILE_SIMPLE},
-          {V4L2_CID_MPEG_VIDEO_MPEG4_LEVEL, V4L2_MPEG_VIDEO_MPEG4_LEVEL_2}}},
+         {{V4L2_CID_DAEDALUS_MPEG4_PROFILE, V4L2_MPEG_VIDEO_MPEG4_PROFILE_SIMPLE},
+          {V4L2_CID_DAEDALUS_MPEG4_LEVEL, V4L2_MPEG_VIDEO_MPEG4_LEVEL_2}}},
     };
     for (const auto& [coded, header, values] : cases) {
         Subscribed subscribed;
@@ -188,6 +188,30 @@ TEST_CASE("S20: HEVC streams tell their tier, and Xvid streams are MPEG-4") {
         subscribed.sourceChange();
         for (const auto& [id, expected] : values) CHECK(value(subscribed.client, id) == expected);
     }
+}
+
+TEST_CASE("S20: MPEG-4's profile and level do not stand under V4L2's numbers, by which GStreamer refuses what says neither") {
+    TestNode node;
+    V4l2Client client(node);
+    for (const uint32_t id : {V4L2_CID_MPEG_VIDEO_MPEG4_PROFILE, V4L2_CID_MPEG_VIDEO_MPEG4_LEVEL}) {
+        v4l2_queryctrl query{};
+        query.id = id;
+        CHECK(client.ioctl(VIDIOC_QUERYCTRL, &query) == EINVAL);
+    }
+}
+
+TEST_CASE("S10: the least number of buffers is told of both queues, before and after the headers") {
+    Subscribed subscribed;
+    auto& client = subscribed.client;
+    CHECK(value(client, V4L2_CID_MIN_BUFFERS_FOR_OUTPUT) == 1);
+    subscribed.startOutput("size 64x48 min 5\n");
+    subscribed.sourceChange();
+    CHECK(value(client, V4L2_CID_MIN_BUFFERS_FOR_OUTPUT) == 1);
+    CHECK(value(client, V4L2_CID_MIN_BUFFERS_FOR_CAPTURE) == 5);
+    v4l2_queryctrl query{};
+    query.id = V4L2_CID_MIN_BUFFERS_FOR_OUTPUT;
+    REQUIRE(client.ioctl(VIDIOC_QUERYCTRL, &query) == 0);
+    CHECK(query.flags == (V4L2_CTRL_FLAG_READ_ONLY | V4L2_CTRL_FLAG_VOLATILE));
 }
 
 TEST_CASE("S20: a profile that the menu does not offer is not shown") {

@@ -123,24 +123,42 @@ TEST_CASE("S5: colours that change with a frame are told with it, without a sour
     CHECK_FALSE(client.event(0));
 }
 
-TEST_CASE("the shape of a pixel is told by CROPCAP, height over width, and may change with a frame") {
+TEST_CASE("the shape of a pixel is told by two controls and their events, and may change with a frame") {
     Decoding decoding("size 64x48 crop 2,4,6,8 aspect 12,11\n");
     auto& client = decoding.client;
+    const auto pixel = [&client] {
+        std::pair<int32_t, int32_t> shape;
+        CHECK(client.getControl(V4L2_CID_DAEDALUS_PIXEL_WIDTH, shape.first) == 0);
+        CHECK(client.getControl(V4L2_CID_DAEDALUS_PIXEL_HEIGHT, shape.second) == 0);
+        return shape;
+    };
+    // As all drivers of decoders answer, whatever the stream's pixels are: GStreamer intersects it with what containers say.
     const auto cropcap = [&client] {
         v4l2_cropcap cap{};
         cap.type = kCapture;
         REQUIRE(client.ioctl(VIDIOC_CROPCAP, &cap) == 0);
         return cap;
     };
-    CHECK(cropcap().pixelaspect.numerator == 11);
-    CHECK(cropcap().pixelaspect.denominator == 12);
+    CHECK(cropcap().pixelaspect.numerator == 1);
+    CHECK(cropcap().pixelaspect.denominator == 1);
+    CHECK(pixel() == std::pair(12, 11));
     CHECK(cropcap().bounds.width == 64);
     CHECK(cropcap().defrect.left == 2);
     CHECK(cropcap().defrect.top == 4);
     CHECK(cropcap().defrect.width == 56);
     CHECK(cropcap().defrect.height == 36);
+    // Of a shape that is none nothing is told.
     decoding.feed("size 64x48 crop 2,4,6,8 aspect 1,0\nframe 0\n");
     decoding.expectFrame(0);
-    CHECK(cropcap().pixelaspect.numerator == cropcap().pixelaspect.denominator);
+    CHECK(pixel() == std::pair(1, 1));
     CHECK_FALSE(client.event(0));
+    REQUIRE(client.subscribe(V4L2_EVENT_CTRL, V4L2_CID_DAEDALUS_PIXEL_WIDTH) == 0);
+    decoding.feed("size 64x48 crop 2,4,6,8 aspect 16,11\nframe 1\n");
+    decoding.expectFrame(1);
+    CHECK(pixel() == std::pair(16, 11));
+    const auto event = client.event();
+    REQUIRE(event);
+    CHECK(event->type == V4L2_EVENT_CTRL);
+    CHECK(event->u.ctrl.value == 16);
+    CHECK(cropcap().pixelaspect.numerator == cropcap().pixelaspect.denominator);
 }
