@@ -144,8 +144,8 @@ def main():
     options.codec = options.codec or list(streams.CODECS)
     options.vectors = os.environ.get("DAEDALUS_VECTORS", "")
     if options.kind == "vectors" and not options.vectors:
-        print("no vectors: set DAEDALUS_VECTORS or meson's -Dvectors to a folder with a manifest.tsv")
-        return streams.SKIP
+        print("no vectors: set DAEDALUS_VECTORS to a folder with a manifest.tsv")
+        return 1
     makers = {"synthetic": synthetic_jobs, "formats": format_jobs, "vectors": vector_jobs}
     jobs = list(makers[options.kind](options))
     if options.prepare:

@@ -127,7 +127,7 @@ def main():
     parser.add_argument("--write", action="store_true", help="write the results into the document")
     options = parser.parse_args()
     if not pathlib.Path("/usr/bin/fluster").exists():
-        print("no Fluster: apt-get install fluster")
+        print("skipped: no Fluster: apt-get install fluster")
         return streams.SKIP
 
     under_test = decoder.Decoder(options.daedalus, options.preload)

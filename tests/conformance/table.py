@@ -61,7 +61,7 @@ def main():
         options.readme.write_text(before + BEGIN + table(found) + END + after, encoding="utf-8")
         return 0
     if not found:
-        print("nothing was measured: run the suites conformance, clients and vm before")
+        print("skipped: nothing was measured: run the suites conformance, clients and vm before")
         return streams.SKIP
     claims = told(current)
     wrong = [key for key, good in found.items() if good != claims.get(key, False) and key[1:3] in COLUMNS]

@@ -9,12 +9,10 @@
 #include <vector>
 
 #include "daedalus/codec/decoder.h"
+#include "skip.h"
 #include "synth.h"
 
 namespace daedalus::test {
-
-/// For builds of libavcodec that cannot make the stream.
-inline void skipWithoutEncoder() { WARN("skipped: this libavcodec has no encoder for the stream"); }
 
 /// Writes headers bit by bit.
 class BitWriter {

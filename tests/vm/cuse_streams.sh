@@ -11,5 +11,5 @@ modules cuse
 check 'the small set of streams by userptr' synthetic userptr --short
 check 'a small stream of each codec by dmabuf' synthetic dmabuf --smallest
 check 'each codec by v4l2-ctl --stream-user' v4l2_ctl user
-check 'small streams of others by userptr' vectors userptr
+checks_vectors userptr
 finish

@@ -8,10 +8,12 @@ decode_all() {
 }
 # synthetic MEMORY WHICH
 synthetic() { decode_all synthetic --memory "$1" "$2"; }
+# checks_vectors MEMORY: a case for the vectors, if there are any.
+checks_vectors() { [ -z "${DAEDALUS_VECTORS:-}" ] || check "small streams of others by $1" vectors "$1"; }
 # vectors MEMORY: about sixty; the larger ones go over the socket only.
 vectors() {
     unset DAEDALUS_MEASURED
-    [ -r "$DAEDALUS_VECTORS/manifest.tsv" ] || skip 'set DAEDALUS_VECTORS to a folder with a manifest.tsv, not below /tmp'
+    case $DAEDALUS_VECTORS in /tmp/*) skip 'the vectors lie below /tmp, of which the VM has another' ;; esac
     decoded=$(mktemp)
     decode_all vectors --memory "$1" --short >"$decoded" || { cat "$decoded"; return 1; }
     tell "$(tail -n 1 "$decoded")"

@@ -8,6 +8,7 @@
 
 #include "decoding.h"
 #include "own_memory.h"
+#include "skip.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
@@ -102,8 +103,8 @@ bool isRight(const unsigned char* frame) {
 
 }  // namespace
 
-TEST_CASE("S18 S19: USERPTR on both queues, at any address, and none that is too short") {
-    if (!isReached()) return;
+TEST_CASE("S18 S19: USERPTR on both queues, at any address, and none that is too short", "[client-memory]") {
+    if (!isReached()) return skip("the node may not reach this process's memory");
     const uint32_t shift = GENERATE(0U, 1U, 13U);
     CAPTURE(shift);
     Subscribed subscribed;
@@ -137,8 +138,9 @@ TEST_CASE("S18 S19: USERPTR on both queues, at any address, and none that is too
     CHECK(client.ioctl(VIDIOC_EXPBUF, &exported) == EINVAL);
 }
 
-TEST_CASE("S18 S19: planes that EXPBUF gave serve another open as DMABUF on both queues, and none that is too short") {
-    if (!isReached()) return;
+TEST_CASE("S18 S19: planes that EXPBUF gave serve another open as DMABUF on both queues, and none that is too short",
+          "[client-memory]") {
+    if (!isReached()) return skip("the node may not reach this process's memory");
     Subscribed subscribed;
     auto& client = subscribed.client;
     V4l2Client owner(subscribed.node);

@@ -9,6 +9,7 @@
 
 #include "daedalus/v4l2/planes.h"
 #include "own_memory.h"
+#include "skip.h"
 #include "src/codec/fake/fake_decoder.h"
 #include "test_node.h"
 
@@ -318,8 +319,8 @@ TEST_CASE("single-planar MMAP buffers: length and offset stand in v4l2_buffer it
     for (const auto& piece : pieces) ::munmap(piece.bytes, 4096);
 }
 
-TEST_CASE("single-planar USERPTR buffers: address and length stand in v4l2_buffer itself") {
-    if (TestNode::transport() == "cuse" && !kernelReachesMemory()) return;
+TEST_CASE("single-planar USERPTR buffers: address and length stand in v4l2_buffer itself", "[client-memory]") {
+    if (TestNode::transport() == "cuse" && !kernelReachesMemory()) return skip("the node may not reach this process's memory");
     Open open;
     open.setOutput(V4L2_PIX_FMT_H264, 64, 48);
     std::vector<unsigned char> coded(open.format(kSingleOutput).sizeimage + 3);
@@ -345,8 +346,9 @@ TEST_CASE("single-planar USERPTR buffers: address and length stand in v4l2_buffe
     CHECK(frame[0] + frame[1] + frame[2] == 0);
 }
 
-TEST_CASE("single-planar DMABUF buffers: the descriptor stands in v4l2_buffer itself, and length 0 is the whole file") {
-    if (TestNode::transport() == "cuse" && !kernelReachesMemory()) return;
+TEST_CASE("single-planar DMABUF buffers: the descriptor stands in v4l2_buffer itself, and length 0 is the whole file",
+          "[client-memory]") {
+    if (TestNode::transport() == "cuse" && !kernelReachesMemory()) return skip("the node may not reach this process's memory");
     Open open;
     const auto owner = open.node.open(0);
     open.setOutput(V4L2_PIX_FMT_H264, 64, 48);

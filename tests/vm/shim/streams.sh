@@ -8,6 +8,6 @@ check 'the small set of streams by mmap' synthetic mmap --short
 for memory in userptr dmabuf; do
     check "a small stream of each codec by $memory" synthetic $memory --smallest
 done
-check 'small streams of others by mmap' vectors mmap
+checks_vectors mmap
 check 'nothing holds the module in the end' rmmod daedalus-shim
 finish
