@@ -15,6 +15,8 @@
 #include <vector>
 
 #include "daedalus/base/log.h"
+#include "sanitized.h"
+#include "skip.h"
 #include "synth.h"
 #include "v4l2_client.h"
 
@@ -358,7 +360,10 @@ private:
 TEST_CASE("S17: a thousand damaged streams end, and leave nothing behind") {
     REQUIRE(daedalus::log::configure("error"));
     const auto streams = goodStreams();
-    REQUIRE(streams.size() >= 6);
+    // Those that Debian 12's libavcodec can make: all codecs but VC-1, twice, and pictures of 10 bits.
+    constexpr size_t kStreams = 41;
+    REQUIRE(streams.size() <= kStreams);
+    if (streams.size() < kStreams) skip("this libavcodec has encoders for some of the streams only");
     TestNode node(codec::makeFfmpegFactory());
     Work work(node, streams);
     // The first ones also load what stays.
@@ -370,8 +375,9 @@ TEST_CASE("S17: a thousand damaged streams end, and leave nothing behind") {
     for (const auto& fault : work.faults()) UNSCOPED_INFO(fault);
     CHECK(work.faults().empty());
     CHECK(leastOpenFds() <= fds);
-    // A leak of one small frame for each stream would be more than this.
-    constexpr size_t kSlackMiB = 24;
+    CHECK(work.ends()[static_cast<size_t>(End::Last)] >= kVariants * 9 / 10);
+    // Measured: 0 to 2 MiB. A leak of one small frame for each stream would be more than this.
+    constexpr size_t kSlackMiB = kSanitized ? 24 : 8;
     const size_t residentAtEnd = residentMiB();
     CHECK(residentAtEnd <= resident + kSlackMiB);
     WARN("ended with LAST: " << work.ends()[0] << ", without headers: " << work.ends()[1] << ", failed: " << work.ends()[2]

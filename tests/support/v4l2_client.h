@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <optional>
@@ -93,16 +94,24 @@ public:
     /// take() that waits until there is something (poll for `events`).
     Taken await(uint32_t type) {
         const short events = type == kOutput ? POLLOUT : POLLIN;
-        for (;;) {
+        const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(2 * kPatienceMs);
+        while (std::chrono::steady_clock::now() < deadline) {
             Taken taken = take(type);
             if (taken.error != EAGAIN) return taken;
             // POLLERR: nothing can come.
-            if (!(file_->poll(events, kPatienceMs) & events)) return take(type);
+            if (!(file_->poll(events, kPatienceMs) & events)) break;
         }
+        return take(type);
     }
-    int streamOn(uint32_t type) { return ioctl(VIDIOC_STREAMON, &type); }
+    int streamOn(uint32_t type) {
+        if (type == kCapture) streamed_ = format(kCapture);
+        return ioctl(VIDIOC_STREAMON, &type);
+    }
+    /// CAPTURE's format of the frames that come since it was started, or went on by START.
+    [[nodiscard]] const v4l2_pix_format_mplane& streamed() const { return streamed_.fmt.pix_mp; }
     int streamOff(uint32_t type) { return ioctl(VIDIOC_STREAMOFF, &type); }
     int command(uint32_t cmd) {
+        if (cmd == V4L2_DEC_CMD_START) streamed_ = format(kCapture);
         v4l2_decoder_cmd command{};
         command.cmd = cmd;
         return ioctl(VIDIOC_DECODER_CMD, &command);
@@ -161,6 +170,7 @@ private:
     std::unique_ptr<Client> file_;
     Maps output_;
     Maps capture_;
+    v4l2_format streamed_{};
 };
 
 }  // namespace daedalus::test

@@ -140,14 +140,18 @@ TEST_CASE("odd sizes") {
     CHECK(output.frames[0]->format().visible == v4l2::Rect{0, 0, 67, 35});
 }
 
-TEST_CASE("sizes below the smallest node size") {
-    const auto stream = synth(v4l2::Codec::Vp9, 8, 10, 3);
+TEST_CASE("sizes below the smallest node size are rounded up to it, and the visible part is the stream's") {
+    const auto [width, height] = GENERATE(table<uint32_t, uint32_t>({{1, 1}, {1, 10}, {8, 1}, {2, 2}, {8, 10}}));
+    CAPTURE(width, height);
+    const auto stream = synth(v4l2::Codec::Vp9, width, height, 3);
     if (!stream) return skipWithoutEncoder();
     checkStream(*stream);
     auto decoder = openDecoder(v4l2::Codec::Vp9);
     const Output output = decodeAll(*decoder, buffersOf(*stream));
     REQUIRE_FALSE(output.frames.empty());
-    CHECK(output.frames[0]->format().codedWidth == std::max(8U, v4l2::kMinDimension));
+    CHECK(output.frames[0]->format().codedWidth == std::max(width, 2U));
+    CHECK(output.frames[0]->format().codedHeight == std::max(height, 2U));
+    CHECK(output.frames[0]->format().visible == v4l2::Rect{0, 0, width, height});
 }
 
 TEST_CASE("crops on all four sides are exact") {

@@ -1,8 +1,6 @@
 // S18, S19: buffers as a client meets them, over whichever transport the environment names.
-#include <unistd.h>
 #include <catch2/catch.hpp>
 #include <cstdlib>
-#include <thread>
 
 #include "decoding.h"
 
@@ -49,19 +47,18 @@ TEST_CASE("a blocking DQBUF is woken by a buffer, and by STREAMOFF in another th
     V4l2Client client(node, 0);
     REQUIRE(client.request(kOutput, 2) == 0);
     REQUIRE(client.streamOn(kOutput) == 0);
-    Taken taken;
+    constexpr std::chrono::milliseconds kPatience(kPatienceMs);
+    const auto dequeue = [&] { return client.take(kOutput).error; };
     {
-        std::thread waiting([&] { taken = client.take(kOutput); });
-        ::usleep(20'000);
+        Waiting waiting(dequeue);
+        CHECK(waiting.result(std::chrono::milliseconds(20)) == -1);
         CHECK(client.feed(0, "nothing\n") == 0);
-        waiting.join();
-        CHECK(taken.error == 0);
+        CHECK(waiting.result(kPatience) == 0);
     }
-    std::thread waiting([&] { taken = client.take(kOutput); });
-    ::usleep(20'000);
+    Waiting waiting(dequeue);
+    CHECK(waiting.result(std::chrono::milliseconds(20)) == -1);
     CHECK(client.streamOff(kOutput) == 0);
-    waiting.join();
-    CHECK(taken.error == EINVAL);
+    CHECK(waiting.result(kPatience) == EINVAL);
 }
 
 TEST_CASE("S18: buffers are added, removed and asked for one by one, up to the node's most") {

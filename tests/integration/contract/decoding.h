@@ -7,11 +7,27 @@
 
 #include "src/codec/fake/fake_decoder.h"
 #include "v4l2_client.h"
+#include "waiting.h"
 
 namespace daedalus::test {
 
+/// Whether a CAPTURE buffer holds the toy codec's frame `number`, of 8 bits, to its last sample.
 inline bool pixelsAre(V4l2Client& client, const Taken& taken, uint32_t number) {
-    return client.pixels(taken.buffer.index)[0] == codec::fake::fakeSample(number, 0, 0, 0, 8);
+    const auto& pix = client.streamed();
+    const auto* raw = v4l2::findRaw(pix.pixelformat);
+    if (taken.error != 0 || raw == nullptr || raw->bitDepth != 8) return false;
+    const auto layout = v4l2::layoutOf(*raw, pix.width, pix.height);
+    for (uint32_t i = 0; i < layout.memoryPlanes; ++i)
+        if (taken.planes[i].bytesused != layout.sizeImage[i]) return false;
+    for (uint32_t plane = 0; plane < raw->channels.size(); ++plane) {
+        const auto& channel = raw->channels[plane];
+        const auto& component = layout.component[channel.component];
+        const unsigned char* line = client.pixels(taken.buffer.index, component.memoryPlane) + component.offset;
+        for (uint32_t y = 0; y < component.height; ++y, line += component.stride)
+            for (uint32_t x = 0; x < component.width / channel.step; ++x)
+                if (line[channel.first + x * channel.step] != codec::fake::fakeSample(number, plane, x, y, 8)) return false;
+    }
+    return true;
 }
 
 /// A client of a node of its own that has subscribed to the events of a stateful decoder.

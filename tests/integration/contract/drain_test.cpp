@@ -9,10 +9,12 @@ using namespace daedalus;
 using namespace daedalus::test;
 
 TEST_CASE_METHOD(Decoding, "S13: a drain delivers all frames, the last with LAST, then EOS and EPIPE") {
-    // Slow enough for STOP to arrive before the last frame.
+    // STOP arrives before the last frame.
+    codec::fake::closeGate();
     REQUIRE(client.feed(0, "frame 0\n") == 0);
-    REQUIRE(client.feed(1, "frame 1 sleep 100\n") == 0);
+    REQUIRE(client.feed(1, "frame 1 gate\n") == 0);
     REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    REQUIRE(codec::fake::openGate());
     CHECK(pixelsAre(client, client.await(kCapture), 0));
     const auto last = client.await(kCapture);
     CHECK(pixelsAre(client, last, 1));
@@ -52,10 +54,12 @@ TEST_CASE("S13: STOP has no effect unless both queues stream, and is EBUSY durin
         CHECK(client.command(V4L2_DEC_CMD_PAUSE) == EINVAL);
     }
     Decoding d;
-    REQUIRE(d.client.feed(0, "frame 0 sleep 200\n") == 0);
+    codec::fake::closeGate();
+    REQUIRE(d.client.feed(0, "frame 0 gate\n") == 0);
     REQUIRE(d.client.command(V4L2_DEC_CMD_STOP) == 0);
     CHECK(d.client.command(V4L2_DEC_CMD_STOP) == EBUSY);
     CHECK(d.client.command(V4L2_DEC_CMD_START) == EBUSY);
+    REQUIRE(codec::fake::openGate());
     CHECK(d.client.await(kCapture).buffer.flags & V4L2_BUF_FLAG_LAST);
 }
 
@@ -85,10 +89,12 @@ TEST_CASE("S13: a drain of a stream that has not begun ends at once, and STOP af
 }
 
 TEST_CASE_METHOD(Decoding, "S9 S13: a drain that meets a change of size goes on after it") {
+    codec::fake::closeGate();
     REQUIRE(client.feed(0, "frame 0\n") == 0);
     REQUIRE(client.feed(1, "size 96x80\nframe 1\n") == 0);
-    REQUIRE(client.feed(2, "frame 2 sleep 100\n") == 0);
+    REQUIRE(client.feed(2, "frame 2 gate\n") == 0);
     REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    REQUIRE(codec::fake::openGate());
     CHECK(pixelsAre(client, client.await(kCapture), 0));
     sourceChange();
     expectEmptyLast();

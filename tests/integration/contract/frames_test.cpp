@@ -117,8 +117,7 @@ TEST_CASE_METHOD(Decoding, "S17: damage sets ERROR on a CAPTURE buffer and decod
 
 TEST_CASE_METHOD(Decoding, "S17: a fatal error is EIO until the queues are stopped") {
     REQUIRE(client.feed(0, "fatal 12\n") == 0);
-    while (!(client.file().poll(POLLIN, 20) & POLLERR)) {
-    }
+    REQUIRE(eventually([&] { return client.file().poll(POLLIN, 20) & POLLERR; }));
     CHECK(client.take(kCapture).error == EIO);
     CHECK(client.take(kOutput).error == EIO);
     REQUIRE(client.streamOff(kOutput) == 0);

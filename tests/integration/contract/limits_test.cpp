@@ -46,8 +46,7 @@ struct Feeding {
             if (error == EAGAIN) client.file().poll(POLLIN | POLLOUT, 20);
         }
         CHECK(error == EIO);
-        while (!(client.file().poll(POLLIN | POLLOUT, 20) & POLLERR)) {
-        }
+        REQUIRE(eventually([&] { return client.file().poll(POLLIN | POLLOUT, 20) & POLLERR; }));
         CHECK(client.feed(1, "nothing\n") == EIO);
     }
     /// As the document says: stops both queues, frees all buffers and begins anew.

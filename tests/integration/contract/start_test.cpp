@@ -122,9 +122,10 @@ TEST_CASE("S7: the LAST of a drain stays behind the frames that are given again"
     Early early(2);
     auto& client = early.client;
     REQUIRE(client.feed(0, "size 64x48\nframe 0\nframe 1\n", 500) == 0);
-    while (!(client.query(kCapture, 1).buffer.flags & V4L2_BUF_FLAG_DONE)) std::this_thread::yield();
+    REQUIRE(eventually([&] { return client.query(kCapture, 1).buffer.flags & V4L2_BUF_FLAG_DONE; }));
     // Both frames are delivered, and no buffer is left for LAST.
     REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+    // Time for the drain to come to its end; too little of it makes the test see less, not fail.
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     early.restartCapture();
     for (const uint32_t number : {0U, 1U}) {

@@ -23,15 +23,6 @@ using namespace std::chrono_literals;
 inline constexpr uint32_t kBuffers = 4;
 inline constexpr std::chrono::milliseconds kGrace = 5s;
 
-inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds patience = kGrace) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    while (!condition()) {
-        if (std::chrono::steady_clock::now() > deadline) return condition();
-        std::this_thread::sleep_for(1ms);
-    }
-    return true;
-}
-
 inline int descriptor(V4l2Client& client) { return dynamic_cast<FdClient&>(client.file()).fd(); }
 
 /// A session whose queues stream, and in which nothing is ready.

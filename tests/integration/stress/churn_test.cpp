@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "process.h"
+#include "sanitized.h"
 #include "stream_decoding.h"
 
 using namespace daedalus;
@@ -21,11 +22,6 @@ constexpr unsigned kDecodes = 20;    ///< every so manyth session decodes a stre
 /// What the memory allocator may hold back more at the end than after the warm-up: from run to run up to 4 MiB, and no more
 /// after 60,000 sessions than after 10,000.
 constexpr size_t kToleranceBytes = 6U << 20;
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;  // keeps freed memory on purpose
-#else
-constexpr bool kSanitized = false;
-#endif
 
 /// Opens, sets formats, allocates, maps.
 std::string allocate(V4l2Client& client, const SynthStream& stream) {
