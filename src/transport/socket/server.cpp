@@ -10,6 +10,7 @@
 
 #include "daedalus/base/log.h"
 #include "daedalus/v4l2/node_name.h"
+#include "proto/sysfs.h"
 #include "src/transport/socket/connection.h"
 
 namespace daedalus::transport {
@@ -59,6 +60,10 @@ Result<> Server::start(UniqueFd listener) {
     struct stat status {};
     if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
     listener_ = std::move(listener);
+    if (auto made = sysfs_.make(path_, hello()); !made) {
+        log::warn("{}{}: cannot be made: {}; clients do not find {} in /sys", path_, proto::kSysfsSuffix,
+                  std::strerror(made.error().value), nodePath_);
+    }
     auto watch = loop_.watch(listener_.get(), EventLoop::Readable, [this](uint32_t) { accept(); });
     if (!watch) return fail(watch.error());
     watch_ = std::move(*watch);
@@ -72,7 +77,12 @@ Server::~Server() {
     connections_.clear();
     for (auto& [id, session] : sessions_) session->close();
     struct stat status {};
-    if (inode_ != 0 && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) ::unlink(path_.c_str());
+    if (inode_ != 0 && ::lstat(path_.c_str(), &status) == 0 && status.st_ino == inode_) {
+        ::unlink(path_.c_str());
+    } else {
+        // Another daemon has taken the path over.
+        sysfs_.leave();
+    }
 }
 
 proto::HelloBody Server::hello() const {

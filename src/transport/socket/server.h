@@ -17,6 +17,7 @@
 #include "proto/wire.h"
 #include "src/transport/socket/decode.h"
 #include "src/transport/socket/session.h"
+#include "src/transport/socket/sysfs_folder.h"
 
 namespace daedalus::transport::socket {
 
@@ -74,6 +75,7 @@ private:
     std::function<void()> onIdle_;
     ino_t inode_ = 0;
     UniqueFd listener_;
+    SysfsFolder sysfs_;
     std::unordered_map<uint64_t, std::shared_ptr<Session>> sessions_;
     std::unordered_set<std::shared_ptr<Connection>> connections_;
     /// Our sides of priority sockets that outlive their sessions.
