@@ -3,7 +3,6 @@
 #include <linux/dma-buf.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -12,15 +11,14 @@
 #include <cstdio>
 #include <cstring>
 
+#include "src/preload/fd_calls.h"
 #include "src/preload/file.h"
 #include "src/preload/next.h"
-#include "src/preload/paths.h"
 #include "src/preload/process.h"
 #include "src/preload/real.h"
 #include "src/preload/sessions.h"
 
-using namespace daedalus::preload;
-
+namespace daedalus::preload {
 namespace {
 
 /// A descriptor that EXPBUF gave out, where the host has no real dma-bufs: a memfd of the daemon.
@@ -38,6 +36,8 @@ bool isDmabufCall(uint32_t cmd) { return _IOC_TYPE(cmd) == DMA_BUF_BASE && _IOC_
 
 /// Calls that a socket answers and a video node does not.
 bool isSocketCall(uint32_t cmd) { return cmd == FIONREAD || cmd == TIOCOUTQ || _IOC_TYPE(cmd) == 0x89; }
+
+}  // namespace
 
 int callIoctl(int fd, unsigned long cmd, void* argument) {
     const auto cmd32 = static_cast<uint32_t>(cmd);
@@ -70,7 +70,9 @@ bool refusesTransfer(int fd) {
     return true;
 }
 
-}  // namespace
+}  // namespace daedalus::preload
+
+using namespace daedalus::preload;
 
 DAEDALUS_EXPORT int ioctl(int fd, unsigned long request, ...) noexcept {
     va_list arguments;
@@ -115,39 +117,4 @@ DAEDALUS_EXPORT int close(int fd) {
     const int result = realClose(fd);
     if (ours) sweepSessions();
     return result;
-}
-
-DAEDALUS_EXPORT long syscall(long number, ...) noexcept {
-    va_list arguments;
-    va_start(arguments, number);
-    long a[6];
-    for (long& argument : a) argument = va_arg(arguments, long);
-    va_end(arguments);
-    const auto text = [&](int i) { return reinterpret_cast<const char*>(a[i]); };
-    int fd = -1;
-    switch (number) {
-        case SYS_ioctl:
-            return callIoctl(static_cast<int>(a[0]), static_cast<unsigned long>(a[1]), reinterpret_cast<void*>(a[2]));
-#ifdef SYS_open
-        case SYS_open:
-            if (openPath(AT_FDCWD, text(0), static_cast<int>(a[1]), fd)) return fd;
-            break;
-#endif
-        case SYS_openat:
-            if (openPath(static_cast<int>(a[0]), text(1), static_cast<int>(a[2]), fd)) return fd;
-            break;
-#ifdef SYS_mmap
-        case SYS_mmap:
-            return reinterpret_cast<long>(callMmap(reinterpret_cast<void*>(a[0]), static_cast<size_t>(a[1]),
-                                                   static_cast<int>(a[2]), static_cast<int>(a[3]), static_cast<int>(a[4]),
-                                                   a[5]));
-#endif
-        case SYS_read:
-        case SYS_write:
-            if (refusesTransfer(static_cast<int>(a[0]))) return -1;
-            break;
-        default:
-            break;
-    }
-    return realSyscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }

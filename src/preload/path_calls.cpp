@@ -1,19 +1,11 @@
-// Interposed calls on paths: open, stat, access, readlink and their families.
-#include <fcntl.h>
+// Interposed calls on paths that have an answer of their own: open, stat, access, readlink and their families.
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdarg>
-#include <cstring>
 
-#include "src/preload/file.h"
 #include "src/preload/next.h"
-#include "src/preload/paths.h"
-#include "src/preload/process.h"
-#include "src/preload/real.h"
+#include "src/preload/on_path.h"
 
 using namespace daedalus::preload;
 
@@ -23,213 +15,165 @@ static_assert(sizeof(struct stat) == sizeof(struct stat64), "one function fills 
 #error "The stat family of 32-bit programs is not served: build the preload library for a 64-bit target."
 #endif
 
+// open
+
+// The mode is an argument only of calls that create a file.
+#define MODE_OF(flags)                                                \
+    mode_t mode = 0;                                                  \
+    if (((flags)&O_CREAT) != 0 || ((flags)&O_TMPFILE) == O_TMPFILE) { \
+        va_list arguments;                                            \
+        va_start(arguments, flags);                                   \
+        mode = va_arg(arguments, mode_t);                             \
+        va_end(arguments);                                            \
+    }
+
+// A call without a directory goes on without one, as long as the path is none of ours.
+#define OPEN_CALL(function)                                                                                                  \
+    DAEDALUS_EXPORT int function(const char* path, int flags, ...) {                                                         \
+        MODE_OF(flags)                                                                                                       \
+        return openOn(AT_FDCWD, path, flags, [&](int, const char* at) { return DAEDALUS_NEXT(function)(at, flags, mode); }); \
+    }
+OPEN_CALL(open)
+OPEN_CALL(open64)
+
+#define OPENAT_CALL(function)                                                                                    \
+    DAEDALUS_EXPORT int function(int directory, const char* path, int flags, ...) {                              \
+        MODE_OF(flags)                                                                                           \
+        return openOn(directory, path, flags,                                                                    \
+                      [&](int from, const char* at) { return DAEDALUS_NEXT(function)(from, at, flags, mode); }); \
+    }
+OPENAT_CALL(openat)
+OPENAT_CALL(openat64)
+
+// What programs call that were built with _FORTIFY_SOURCE.
+#define OPEN_2_CALL(function)                                                                                          \
+    DAEDALUS_EXPORT int function(const char* path, int flags);                                                         \
+    DAEDALUS_EXPORT int function(const char* path, int flags) {                                                        \
+        return openOn(AT_FDCWD, path, flags, [&](int, const char* at) { return DAEDALUS_NEXT(function)(at, flags); }); \
+    }
+OPEN_2_CALL(__open_2)
+OPEN_2_CALL(__open64_2)
+
+#define OPENAT_2_CALL(function)                                                                            \
+    DAEDALUS_EXPORT int function(int directory, const char* path, int flags);                              \
+    DAEDALUS_EXPORT int function(int directory, const char* path, int flags) {                             \
+        return openOn(directory, path, flags,                                                              \
+                      [&](int from, const char* at) { return DAEDALUS_NEXT(function)(from, at, flags); }); \
+    }
+OPENAT_2_CALL(__openat_2)
+OPENAT_2_CALL(__openat64_2)
+
+#define CREAT_CALL(function)                                                                   \
+    DAEDALUS_EXPORT int function(const char* path, mode_t mode) {                              \
+        return openOn(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC,                            \
+                      [&](int, const char* at) { return DAEDALUS_NEXT(function)(at, mode); }); \
+    }
+CREAT_CALL(creat)
+CREAT_CALL(creat64)
+
 namespace {
 
-mode_t modeOf(int flags, va_list arguments) {
-    return (flags & O_CREAT) != 0 || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(arguments, mode_t) : 0;
-}
-
-struct stat* plain(struct stat64* status) { return reinterpret_cast<struct stat*>(status); }
-
-/// fstat(): `status` holds what the kernel says of `fd`.
-void correct(int fd, struct stat* status) {
-    uint64_t session = 0;
-    if (S_ISSOCK(status->st_mode) && findSession(fd, session)) statNode(status);
-}
-
-/// access() on a path of ours: true, with the result.
-bool checkAccess(int directory, const char* path, int mode, int& result) {
-    const Path found = classify(directory, path, true);
-    if (found.kind == PathKind::None) return false;
-    const bool folder = found.kind == PathKind::Directory || found.kind == PathKind::Class;
-    const bool refused = ((mode & X_OK) != 0 && !folder) || ((mode & W_OK) != 0 && found.kind != PathKind::Node);
-    result = refused ? -1 : 0;
-    if (refused) errno = EACCES;
-    return true;
-}
-
-bool openStream(const char* path, const char* mode, FILE*& stream) {
-    const bool update = std::strchr(mode, '+') != nullptr;
-    int flags = update ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
+int flagsOf(const char* mode) {
+    int flags = std::strchr(mode, '+') != nullptr ? O_RDWR : mode[0] == 'r' ? O_RDONLY : O_WRONLY;
     if (std::strchr(mode, 'e') != nullptr) flags |= O_CLOEXEC;
-    int fd = -1;
-    if (!openPath(AT_FDCWD, path, flags, fd)) return false;
-    stream = fd < 0 ? nullptr : ::fdopen(fd, mode);
-    return true;
+    return flags;
 }
 
-bool readLink(int directory, const char* path, char* buffer, size_t size, ssize_t& result) {
-    const Path found = classify(directory, path, false);
-    if (found.kind == PathKind::None) return false;
-    if (found.kind != PathKind::Link) {
-        errno = EINVAL;
-        result = -1;
-        return true;
+/// fopen(): `call` opens a path for good.
+template <class Call>
+FILE* openStream(const char* path, const char* mode, Call call) {
+    Path found;
+    if (!findPath(AT_FDCWD, path, true, found)) {
+        const int before = errno;
+        FILE* const stream = call(path);
+        if (stream != nullptr || !findPathLate(AT_FDCWD, path, true, found)) return stream;
+        errno = before;
     }
-    const size_t length = std::strlen(found.target);
-    result = static_cast<ssize_t>(length < size ? length : size);
-    std::memcpy(buffer, found.target, static_cast<size_t>(result));
-    return true;
+    if (found.kind != PathKind::Node) {
+        if ((flagsOf(mode) & O_ACCMODE) != O_RDONLY) return errno = EACCES, nullptr;
+        return call(found.standIn);
+    }
+    const int fd = openNode(flagsOf(mode));
+    return fd < 0 ? nullptr : ::fdopen(fd, mode);
 }
 
-bool resolve(const char* path, char*& result) {
-    const Path found = classify(AT_FDCWD, path, true);
-    if (found.kind == PathKind::None) return false;
-    if (result == nullptr) {
-        result = ::strdup(found.target);
-    } else {
-        std::strcpy(result, found.target);
+/// freopen() on the node: the stream takes another file, and its descriptor then becomes the node's.
+template <class Call>
+FILE* reopenStream(const char* path, const char* mode, Call call) {
+    Path found;
+    const bool ours = findPath(AT_FDCWD, path, true, found) || walkPath(AT_FDCWD, path, true, found);
+    if (!ours) return call(path);
+    if (found.kind != PathKind::Node) return call(found.standIn);
+    const int fd = openNode(flagsOf(mode));
+    const int error = errno;
+    FILE* const result = call("/dev/null");
+    if (fd < 0) {
+        // As freopen() does when it fails: the stream is closed.
+        if (result != nullptr) ::fclose(result);
+        return errno = error, nullptr;
     }
-    return true;
+    if (result != nullptr) ::dup3(fd, ::fileno(result), flagsOf(mode) & O_CLOEXEC);
+    realClose(fd);
+    return result;
 }
 
 }  // namespace
 
-// open
-
-DAEDALUS_EXPORT int open(const char* path, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    const mode_t mode = modeOf(flags, arguments);
-    va_end(arguments);
-    int fd = -1;
-    return openPath(AT_FDCWD, path, flags, fd) ? fd : DAEDALUS_NEXT(open)(path, flags, mode);
-}
-
-DAEDALUS_EXPORT int open64(const char* path, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    const mode_t mode = modeOf(flags, arguments);
-    va_end(arguments);
-    int fd = -1;
-    return openPath(AT_FDCWD, path, flags, fd) ? fd : DAEDALUS_NEXT(open64)(path, flags, mode);
-}
-
-DAEDALUS_EXPORT int openat(int directory, const char* path, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    const mode_t mode = modeOf(flags, arguments);
-    va_end(arguments);
-    int fd = -1;
-    return openPath(directory, path, flags, fd) ? fd : DAEDALUS_NEXT(openat)(directory, path, flags, mode);
-}
-
-DAEDALUS_EXPORT int openat64(int directory, const char* path, int flags, ...) {
-    va_list arguments;
-    va_start(arguments, flags);
-    const mode_t mode = modeOf(flags, arguments);
-    va_end(arguments);
-    int fd = -1;
-    return openPath(directory, path, flags, fd) ? fd : DAEDALUS_NEXT(openat64)(directory, path, flags, mode);
-}
-
-// What programs call that were built with _FORTIFY_SOURCE.
-DAEDALUS_EXPORT int __open_2(const char* path, int flags);
-DAEDALUS_EXPORT int __open64_2(const char* path, int flags);
-DAEDALUS_EXPORT int __openat_2(int directory, const char* path, int flags);
-DAEDALUS_EXPORT int __openat64_2(int directory, const char* path, int flags);
-
-DAEDALUS_EXPORT int __open_2(const char* path, int flags) {
-    int fd = -1;
-    return openPath(AT_FDCWD, path, flags, fd) ? fd : DAEDALUS_NEXT(__open_2)(path, flags);
-}
-
-DAEDALUS_EXPORT int __open64_2(const char* path, int flags) {
-    int fd = -1;
-    return openPath(AT_FDCWD, path, flags, fd) ? fd : DAEDALUS_NEXT(__open64_2)(path, flags);
-}
-
-DAEDALUS_EXPORT int __openat_2(int directory, const char* path, int flags) {
-    int fd = -1;
-    return openPath(directory, path, flags, fd) ? fd : DAEDALUS_NEXT(__openat_2)(directory, path, flags);
-}
-
-DAEDALUS_EXPORT int __openat64_2(int directory, const char* path, int flags) {
-    int fd = -1;
-    return openPath(directory, path, flags, fd) ? fd : DAEDALUS_NEXT(__openat64_2)(directory, path, flags);
-}
-
 DAEDALUS_EXPORT FILE* fopen(const char* path, const char* mode) {
-    FILE* stream = nullptr;
-    return openStream(path, mode, stream) ? stream : DAEDALUS_NEXT(fopen)(path, mode);
+    return openStream(path, mode, [&](const char* at) { return DAEDALUS_NEXT(fopen)(at, mode); });
 }
 
 DAEDALUS_EXPORT FILE* fopen64(const char* path, const char* mode) {
-    FILE* stream = nullptr;
-    return openStream(path, mode, stream) ? stream : DAEDALUS_NEXT(fopen64)(path, mode);
+    return openStream(path, mode, [&](const char* at) { return DAEDALUS_NEXT(fopen64)(at, mode); });
 }
 
-// stat
+DAEDALUS_EXPORT FILE* freopen(const char* path, const char* mode, FILE* stream) {
+    return reopenStream(path, mode, [&](const char* at) { return DAEDALUS_NEXT(freopen)(at, mode, stream); });
+}
+
+DAEDALUS_EXPORT FILE* freopen64(const char* path, const char* mode, FILE* stream) {
+    return reopenStream(path, mode, [&](const char* at) { return DAEDALUS_NEXT(freopen64)(at, mode, stream); });
+}
+
+// stat. The 64-bit twins are the same functions here.
 
 DAEDALUS_EXPORT int stat(const char* path, struct stat* status) noexcept {
-    return statPath(AT_FDCWD, path, true, status) ? 0 : DAEDALUS_NEXT(stat)(path, status);
-}
-
-DAEDALUS_EXPORT int stat64(const char* path, struct stat64* status) noexcept {
-    return statPath(AT_FDCWD, path, true, plain(status)) ? 0 : DAEDALUS_NEXT(stat64)(path, status);
+    return statOn(AT_FDCWD, path, true, status, [&](int, const char* at) { return realStat(at, status); });
 }
 
 DAEDALUS_EXPORT int lstat(const char* path, struct stat* status) noexcept {
-    return statPath(AT_FDCWD, path, false, status) ? 0 : DAEDALUS_NEXT(lstat)(path, status);
+    return statOn(AT_FDCWD, path, false, status, [&](int, const char* at) { return realLstat(at, status); });
 }
 
-DAEDALUS_EXPORT int lstat64(const char* path, struct stat64* status) noexcept {
-    return statPath(AT_FDCWD, path, false, plain(status)) ? 0 : DAEDALUS_NEXT(lstat64)(path, status);
+DAEDALUS_EXPORT int fstatat(int directory, const char* path, struct stat* status, int flags) noexcept {
+    return statAtOn(directory, path, status, flags,
+                    [&](int from, const char* at) { return realStatAt(from, at, status, flags); });
 }
 
 DAEDALUS_EXPORT int fstat(int fd, struct stat* status) noexcept {
-    const int result = DAEDALUS_NEXT(fstat)(fd, status);
-    if (result == 0) correct(fd, status);
-    return result;
-}
-
-DAEDALUS_EXPORT int fstat64(int fd, struct stat64* status) noexcept {
-    const int result = DAEDALUS_NEXT(fstat64)(fd, status);
-    if (result == 0) correct(fd, plain(status));
+    const int result = realFstat(fd, status);
+    if (result == 0) correctStat(fd, status);
     return result;
 }
 
 namespace {
 
-template <class Status, class Next>
-int statAt(int directory, const char* path, Status* status, int flags, Next next) {
-    auto* const filled = reinterpret_cast<struct stat*>(status);
-    const bool itself = (flags & AT_EMPTY_PATH) != 0 && (path == nullptr || path[0] == '\0');
-    if (!itself && statPath(directory, path, (flags & AT_SYMLINK_NOFOLLOW) == 0, filled)) return 0;
-    const int result = next(directory, path, status, flags);
-    if (result == 0 && itself) correct(directory, filled);
-    return result;
-}
+struct stat* plain(struct stat64* status) { return reinterpret_cast<struct stat*>(status); }
 
 }  // namespace
 
-DAEDALUS_EXPORT int fstatat(int directory, const char* path, struct stat* status, int flags) noexcept {
-    return statAt(directory, path, status, flags, DAEDALUS_NEXT(fstatat));
-}
-
+DAEDALUS_EXPORT int stat64(const char* path, struct stat64* status) noexcept { return ::stat(path, plain(status)); }
+DAEDALUS_EXPORT int lstat64(const char* path, struct stat64* status) noexcept { return ::lstat(path, plain(status)); }
+DAEDALUS_EXPORT int fstat64(int fd, struct stat64* status) noexcept { return ::fstat(fd, plain(status)); }
 DAEDALUS_EXPORT int fstatat64(int directory, const char* path, struct stat64* status, int flags) noexcept {
-    return statAt(directory, path, status, flags, DAEDALUS_NEXT(fstatat64));
+    return ::fstatat(directory, path, plain(status), flags);
 }
 
 DAEDALUS_EXPORT int statx(int directory, const char* path, int flags, unsigned mask, struct statx* out) noexcept {
-    struct stat status;
-    const bool itself = (flags & AT_EMPTY_PATH) != 0 && (path == nullptr || path[0] == '\0');
-    bool ours = false;
-    if (itself) {
-        uint64_t session = 0;
-        ours = isOurFile(directory, session) && statNode(&status);
-    } else {
-        ours = statPath(directory, path, (flags & AT_SYMLINK_NOFOLLOW) == 0, &status);
-    }
-    if (!ours) return DAEDALUS_NEXT(statx)(directory, path, flags, mask, out);
-    // The kernel's answer for a file that is there, with what differs put in.
-    if (DAEDALUS_NEXT(statx)(AT_FDCWD, "/dev/null", flags & ~AT_EMPTY_PATH, mask, out) != 0) return -1;
-    out->stx_mode = static_cast<decltype(out->stx_mode)>(status.st_mode);
-    out->stx_ino = status.st_ino;
-    out->stx_size = static_cast<uint64_t>(status.st_size);
-    out->stx_rdev_major = static_cast<uint32_t>(status.st_rdev >> 8 & 0xFFF);
-    out->stx_rdev_minor = static_cast<uint32_t>((status.st_rdev & 0xFF) | (status.st_rdev >> 12 & ~0xFFUL));
-    return 0;
+    return statxOn(directory, path, flags, out, [&](int from, const char* at) {
+        const auto next = DAEDALUS_NEXT(statx);
+        return next != nullptr ? next(from, at, flags, mask, out) : (errno = ENOSYS, -1);
+    });
 }
 
 // The names that the stat family had before glibc 2.33; their first argument is a version.
@@ -258,52 +202,89 @@ DAEDALUS_EXPORT int __fxstatat64(int, int directory, const char* path, struct st
 // access
 
 DAEDALUS_EXPORT int access(const char* path, int mode) noexcept {
-    int result = 0;
-    return checkAccess(AT_FDCWD, path, mode, result) ? result : DAEDALUS_NEXT(access)(path, mode);
+    return accessOn(AT_FDCWD, path, mode, true, [&](int, const char* at) { return DAEDALUS_NEXT(access)(at, mode); });
 }
 
 DAEDALUS_EXPORT int faccessat(int directory, const char* path, int mode, int flags) noexcept {
-    int result = 0;
-    return checkAccess(directory, path, mode, result) ? result : DAEDALUS_NEXT(faccessat)(directory, path, mode, flags);
+    return accessOn(directory, path, mode, (flags & AT_SYMLINK_NOFOLLOW) == 0,
+                    [&](int from, const char* at) { return DAEDALUS_NEXT(faccessat)(from, at, mode, flags); });
 }
 
 DAEDALUS_EXPORT int euidaccess(const char* path, int mode) noexcept {
-    int result = 0;
-    return checkAccess(AT_FDCWD, path, mode, result) ? result : DAEDALUS_NEXT(euidaccess)(path, mode);
+    return accessOn(AT_FDCWD, path, mode, true, [&](int, const char* at) { return DAEDALUS_NEXT(euidaccess)(at, mode); });
 }
 
 DAEDALUS_EXPORT int eaccess(const char* path, int mode) noexcept { return ::euidaccess(path, mode); }
 
-// readlink, realpath
+// readlink, realpath, getcwd
 
 DAEDALUS_EXPORT ssize_t readlink(const char* path, char* buffer, size_t size) noexcept {
-    ssize_t result = 0;
-    return readLink(AT_FDCWD, path, buffer, size, result) ? result : DAEDALUS_NEXT(readlink)(path, buffer, size);
+    return readlinkOn(AT_FDCWD, path, buffer, size,
+                      [&](int, const char* at) { return DAEDALUS_NEXT(readlink)(at, buffer, size); });
 }
 
 DAEDALUS_EXPORT ssize_t readlinkat(int directory, const char* path, char* buffer, size_t size) noexcept {
-    ssize_t result = 0;
-    return readLink(directory, path, buffer, size, result) ? result : DAEDALUS_NEXT(readlinkat)(directory, path, buffer, size);
+    return readlinkOn(directory, path, buffer, size,
+                      [&](int from, const char* at) { return DAEDALUS_NEXT(readlinkat)(from, at, buffer, size); });
 }
 
 DAEDALUS_EXPORT ssize_t __readlink_chk(const char* path, char* buffer, size_t size, size_t room);
 DAEDALUS_EXPORT ssize_t __readlink_chk(const char* path, char* buffer, size_t size, size_t room) {
-    ssize_t result = 0;
-    return readLink(AT_FDCWD, path, buffer, size, result) ? result : DAEDALUS_NEXT(__readlink_chk)(path, buffer, size, room);
+    return readlinkOn(AT_FDCWD, path, buffer, size,
+                      [&](int, const char* at) { return DAEDALUS_NEXT(__readlink_chk)(at, buffer, size, room); });
 }
 
+DAEDALUS_EXPORT ssize_t __readlinkat_chk(int directory, const char* path, char* buffer, size_t size, size_t room);
+DAEDALUS_EXPORT ssize_t __readlinkat_chk(int directory, const char* path, char* buffer, size_t size, size_t room) {
+    return readlinkOn(directory, path, buffer, size,
+                      [&](int from, const char* at) { return DAEDALUS_NEXT(__readlinkat_chk)(from, at, buffer, size, room); });
+}
+
+namespace {
+
+/// Gives a path that the C library found the form in which the program knows it.
+char* shown(char* path) {
+    if (path == nullptr || !servesNode()) return path;
+    const size_t length = std::strlen(path);
+    showPath(path, length, length + 1);
+    return path;
+}
+
+/// realpath(): `call` does it for good.
+template <class Call>
+char* resolveOn(const char* path, char* resolved, Call call) {
+    Path found;
+    const int before = errno;
+    if (!findPath(AT_FDCWD, path, true, found)) {
+        char* const result = call(path);
+        if (result != nullptr || !findPathLate(AT_FDCWD, path, true, found)) return shown(result);
+        errno = before;
+    }
+    if (found.kind != PathKind::Node) return shown(call(found.standIn));
+    const char* const name = node()->nodePath;
+    return resolved != nullptr ? std::strcpy(resolved, name) : ::strdup(name);
+}
+
+}  // namespace
+
 DAEDALUS_EXPORT char* realpath(const char* path, char* resolved) noexcept {
-    char* result = resolved;
-    return resolve(path, result) ? result : DAEDALUS_NEXT(realpath)(path, resolved);
+    return resolveOn(path, resolved, [&](const char* at) { return DAEDALUS_NEXT(realpath)(at, resolved); });
 }
 
 DAEDALUS_EXPORT char* __realpath_chk(const char* path, char* resolved, size_t room);
 DAEDALUS_EXPORT char* __realpath_chk(const char* path, char* resolved, size_t room) {
-    char* result = resolved;
-    return resolve(path, result) ? result : DAEDALUS_NEXT(__realpath_chk)(path, resolved, room);
+    return resolveOn(path, resolved, [&](const char* at) { return DAEDALUS_NEXT(__realpath_chk)(at, resolved, room); });
 }
 
 DAEDALUS_EXPORT char* canonicalize_file_name(const char* path) noexcept {
-    char* result = nullptr;
-    return resolve(path, result) ? result : DAEDALUS_NEXT(canonicalize_file_name)(path);
+    return resolveOn(path, nullptr, [&](const char* at) { return DAEDALUS_NEXT(canonicalize_file_name)(at); });
 }
+
+DAEDALUS_EXPORT char* getcwd(char* buffer, size_t size) noexcept { return shown(DAEDALUS_NEXT(getcwd)(buffer, size)); }
+
+DAEDALUS_EXPORT char* __getcwd_chk(char* buffer, size_t size, size_t room);
+DAEDALUS_EXPORT char* __getcwd_chk(char* buffer, size_t size, size_t room) {
+    return shown(DAEDALUS_NEXT(__getcwd_chk)(buffer, size, room));
+}
+
+DAEDALUS_EXPORT char* get_current_dir_name() noexcept { return shown(DAEDALUS_NEXT(get_current_dir_name)()); }

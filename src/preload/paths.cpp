@@ -1,8 +1,6 @@
 #include "src/preload/paths.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -10,214 +8,354 @@
 #include <cstdio>
 #include <cstring>
 
+#include "proto/sysfs.h"
 #include "src/preload/file.h"
-#include "src/preload/next.h"
 #include "src/preload/process.h"
 #include "src/preload/real.h"
 
 namespace daedalus::preload {
 namespace {
 
-constexpr const char* kFiles[] = {"uevent", "dev", "name", "index"};
-constexpr const char* kDeviceFolder = "/sys/devices/virtual/video4linux";
+constexpr char kSysfs[] = "/sys";
+constexpr int kMostLinks = 40;
 
-/// Appends `length` characters; false if they do not fit.
-bool append(char* out, size_t size, size_t& used, const char* text, size_t length) {
-    if (used + length + 1 > size) return false;
-    std::memcpy(out + used, text, length);
-    used += length;
-    out[used] = '\0';
-    return true;
+/// The node, and the entries of /sys that the host does not have.
+struct Table {
+    const proto::HelloBody* node;
+    proto::SysfsEntry entries[16];
+    size_t count;
+};
+
+Table table;  // written once, under tableLock
+std::atomic<bool> tableMade{false};
+Lock tableLock;
+
+bool isThere(const char* path) {
+    struct stat status;
+    return realLstat(path, &status) == 0;
 }
 
-/// Takes "//", "/./" and "/../" out of an absolute path.
-bool collapse(const char* path, char* out, size_t size) {
-    size_t used = 0;
-    out[0] = '\0';
-    for (const char* at = path; *at != '\0';) {
-        while (*at == '/') ++at;
-        const size_t length = std::strcspn(at, "/");
-        if (length == 0) break;
-        if (length == 2 && at[0] == '.' && at[1] == '.') {
-            while (used > 0 && out[--used] != '/') {
-            }
-            out[used] = '\0';
-        } else if (length != 1 || at[0] != '.') {
-            if (!append(out, size, used, "/", 1) || !append(out, size, used, at, length)) return false;
-        }
-        at += length;
+/// The table, or nullptr while no daemon answers.
+const Table* names() {
+    if (tableMade.load(std::memory_order_acquire)) return &table;
+    const proto::HelloBody* const hello = node();
+    if (hello == nullptr) return nullptr;
+    const KeepErrno keep;
+    const Locked locked(tableLock);
+    if (tableMade.load(std::memory_order_relaxed)) return &table;
+    table.node = hello;
+    table.count = 0;
+    auto& entries = table.entries;
+    for (size_t i = 0; table.count < sizeof entries / sizeof *entries; ++i) {
+        auto& entry = entries[table.count];
+        if (!proto::sysfsEntry(*hello, i, entry)) break;
+        if (entry.kind != proto::SysfsEntry::Kind::SharedFolder || !isThere(entry.path)) ++table.count;
     }
-    return used > 0 || append(out, size, used, "/", 1);
-}
-
-const char* nodeName(const proto::HelloBody& hello) {
-    const char* const slash = std::strrchr(hello.nodePath, '/');
-    return slash != nullptr ? slash + 1 : hello.nodePath;
-}
-
-/// The rest of `path` after the folder "prefix/name" (or "prefix" and "name" with `glue` between), or nullptr.
-const char* restAfter(const char* path, const char* folder) {
-    const size_t length = std::strlen(folder);
-    if (std::strncmp(path, folder, length) != 0) return nullptr;
-    return path[length] == '\0' || path[length] == '/' ? path + length : nullptr;
+    tableMade.store(true, std::memory_order_release);
+    return &table;
 }
 
 /// Cheap: most paths of a program are none of ours, and the daemon shall not be asked for them.
-bool mayBeOurs(const char* path) { return std::strstr(path, "video") != nullptr || std::strstr(path, "81:") != nullptr; }
-
-Path classifyDevice(const proto::HelloBody& hello, const char* path, bool follow) {
-    char folder[3][96];
-    ::snprintf(folder[0], sizeof folder[0], "%s/%s", kDeviceFolder, nodeName(hello));
-    ::snprintf(folder[1], sizeof folder[1], "%s/%s", kClassFolder, nodeName(hello));
-    ::snprintf(folder[2], sizeof folder[2], "/sys/dev/char/%u:%u", hello.major, hello.minor);
-    Path result;
-    for (int i = 0; i < 3; ++i) {
-        const char* const rest = restAfter(path, folder[i]);
-        if (rest == nullptr) continue;
-        if (rest[0] == '\0') {
-            const bool link = i > 0 && !follow;
-            result.kind = link ? PathKind::Link : PathKind::Directory;
-            ::snprintf(result.target, sizeof result.target, "%s%s", link ? "../.." : "/sys", folder[0] + std::strlen("/sys"));
-            return result;
-        }
-        if (std::strcmp(rest, "/subsystem") == 0) {
-            result.kind = follow ? PathKind::Class : PathKind::Link;
-            ::snprintf(result.target, sizeof result.target, "%s", follow ? kClassFolder : "../../../../class/video4linux");
-            return result;
-        }
-        for (const char* file : kFiles) {
-            if (std::strcmp(rest + 1, file) != 0) continue;
-            result.kind = PathKind::File;
-            result.name = file;
-            ::snprintf(result.target, sizeof result.target, "%s/%s", folder[0], file);
-            return result;
-        }
+bool mayBeOurs(const char* path) {
+    if (std::strstr(path, "81:") != nullptr) return true;
+    for (const char* at = path; (at = std::strstr(at, "video")) != nullptr;) {
+        at += std::strlen("video");
+        if (*at >= '0' && *at <= '9') return true;
     }
-    return result;
+    return false;
 }
 
-bool isRealDirectory(const char* path) {
-    struct stat status;
-    const KeepErrno keep;
-    return realStat(path, &status) == 0;
+/// False for what the kernel would refuse with EFAULT, as far as that costs nothing to see.
+bool isText(const char* path) { return reinterpret_cast<uintptr_t>(path) >= 4096; }
+
+/// Copies `text` to `out`: false if it does not fit.
+bool put(char* out, size_t size, const char* text) {
+    const size_t length = std::strlen(text);
+    if (length >= size) return false;
+    std::memmove(out, text, length + 1);
+    return true;
 }
 
-/// A file that reads as `name` in the device's folder.
-int openFile(const char* name, int flags) {
-    if ((flags & O_ACCMODE) != O_RDONLY) return errno = EACCES, -1;
-    char content[256];
-    const proto::HelloBody* const hello = node();
-    const size_t length = hello != nullptr ? fileContent(*hello, name, content, sizeof content) : 0;
-    const int fd = ::memfd_create("daedalus-sysfs", (flags & O_CLOEXEC) != 0 ? MFD_CLOEXEC : 0);
-    if (fd < 0) return -1;
-    if (DAEDALUS_NEXT(write)(fd, content, length) != static_cast<ssize_t>(length) || ::lseek(fd, 0, SEEK_SET) != 0) {
-        realClose(fd);
-        return errno = EIO, -1;
+/// The path that stands for `path` and what is below it: `rest`, which is empty or begins with '/'.
+bool standFor(const Table& known, const char* path, const char* rest, Path& found) {
+    if (std::strcmp(path, known.node->nodePath) == 0 && rest[0] == '\0') {
+        found.kind = PathKind::Node;
+        return put(found.standIn, sizeof found.standIn, socketPath());
     }
-    return fd;
+    for (size_t i = 0; i < known.count; ++i) {
+        if (std::strcmp(path, known.entries[i].path) != 0) continue;
+        found.kind = PathKind::Sysfs;
+        const int length = ::snprintf(found.standIn, sizeof found.standIn, "%s%s%s%s", socketPath(), proto::kSysfsSuffix,
+                                      path + sizeof kSysfs - 1, rest);
+        return length > 0 && static_cast<size_t>(length) < sizeof found.standIn;
+    }
+    found.kind = PathKind::None;
+    return false;
 }
+
+/// Follows a path component by component as the kernel does, with our names put in.
+class Walk {
+public:
+    explicit Walk(const Table& known) : known_(known) {}
+
+    bool run(int directory, const char* path, bool follow, Path& found) {
+        if (!put(rest_, sizeof rest_, path) || !begin(directory)) return false;
+        size_t at = 0;
+        for (int links = 0; links < kMostLinks;) {
+            at += std::strspn(rest_ + at, "/");
+            const size_t length = std::strcspn(rest_ + at, "/");
+            if (length == 0) return false;
+            const bool last = rest_[at + length] == '\0';
+            const size_t before = used_;
+            if (!enter(rest_ + at, length)) return false;
+            at += length;
+            if (used_ <= before) continue;
+            if (standFor(known_, full_, rest_ + at, found)) {
+                return last || found.kind != PathKind::Node;
+            }
+            if (last && !follow) return false;
+            if (isOwnDescriptor()) {
+                found.kind = PathKind::Node;
+                return last && put(found.standIn, sizeof found.standIn, socketPath());
+            }
+            char target[kLongestPath];
+            const ssize_t size = realReadlink(full_, target, sizeof target - 1);
+            // What is not there may still be above what is ours: a host need not have all of /sys.
+            if (size <= 0) continue;
+            target[size] = '\0';
+            showPath(target, static_cast<size_t>(size), sizeof target);
+            if (std::strcmp(target, socketPath()) == 0) return false;
+            if (!splice(target, at)) return false;
+            at = 0;
+            ++links;
+            used_ = target[0] == '/' ? 0 : before;
+            full_[used_] = '\0';
+        }
+        return false;
+    }
+
+private:
+    /// Puts the folder that a relative path counts from into full_.
+    bool begin(int directory) {
+        full_[0] = '\0';
+        used_ = 0;
+        if (rest_[0] == '/') return true;
+        ssize_t length = -1;
+        if (directory == AT_FDCWD) {
+            length = realGetcwd(full_, sizeof full_);
+        } else {
+            char link[32];
+            ::snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
+            length = realReadlink(link, full_, sizeof full_ - 1);
+        }
+        if (length <= 0 || full_[0] != '/') return false;
+        full_[length] = '\0';
+        showPath(full_, static_cast<size_t>(length), sizeof full_);
+        used_ = std::strlen(full_);
+        if (used_ == 1) used_ = 0;
+        full_[used_] = '\0';
+        return true;
+    }
+
+    /// Appends a component, or takes the last away for "..".
+    bool enter(const char* name, size_t length) {
+        if (length == 1 && name[0] == '.') return true;
+        if (length == 2 && name[0] == '.' && name[1] == '.') {
+            while (used_ > 0 && full_[--used_] != '/') {
+            }
+            full_[used_] = '\0';
+            return true;
+        }
+        if (used_ + length + 2 > sizeof full_) return false;
+        full_[used_++] = '/';
+        std::memcpy(full_ + used_, name, length);
+        used_ += length;
+        full_[used_] = '\0';
+        return true;
+    }
+
+    /// True if full_ is /proc/PID/fd/N, or the same of a thread, with a descriptor of this process that is the node's.
+    [[nodiscard]] bool isOwnDescriptor() const {
+        if (std::strncmp(full_, "/proc/", 6) != 0) return false;
+        const char* const slash = std::strrchr(full_, '/');
+        if (slash - full_ < 3 || std::strncmp(slash - 3, "/fd", 3) != 0) return false;
+        char own[32];
+        ::snprintf(own, sizeof own, "/proc/%d/", static_cast<int>(::getpid()));
+        if (std::strncmp(full_, own, std::strlen(own)) != 0) return false;
+        int fd = 0;
+        for (const char* digit = slash + 1; *digit != '\0'; ++digit) {
+            if (*digit < '0' || *digit > '9' || fd > 9'999'999) return false;
+            fd = fd * 10 + (*digit - '0');
+        }
+        uint64_t session = 0;
+        return findSession(fd, session) || isNodePath(fd);
+    }
+
+    /// Puts a link's target before what is left of the path.
+    bool splice(const char* target, size_t at) {
+        const size_t length = std::strlen(target);
+        const size_t left = std::strlen(rest_ + at) + 1;
+        if (length + left > sizeof rest_) return false;
+        std::memmove(rest_ + length, rest_ + at, left);
+        std::memcpy(rest_, target, length);
+        return true;
+    }
+
+    const Table& known_;
+    char full_[kLongestPath] = "";
+    size_t used_ = 0;
+    char rest_[2 * kLongestPath] = "";
+};
 
 }  // namespace
 
-const char* fileName(size_t index) { return index < sizeof kFiles / sizeof kFiles[0] ? kFiles[index] : nullptr; }
+bool servesNode() { return socketPath() != nullptr; }
 
-bool normalise(int directory, const char* path, char* out, size_t size) {
+bool walkPath(int directory, const char* path, bool follow, Path& found) {
+    if (!isText(path) || path[0] == '\0' || !servesNode()) return false;
+    const Table* const known = names();
+    if (known == nullptr) return false;
     const KeepErrno keep;
-    if (path[0] == '/') return collapse(path, out, size);
-    char joined[2 * PATH_MAX];
-    if (directory == AT_FDCWD) {
-        if (::getcwd(joined, PATH_MAX) == nullptr) return false;
-    } else {
-        char link[32];
-        ::snprintf(link, sizeof link, "/proc/self/fd/%d", directory);
-        const ssize_t length = realReadlink(link, joined, PATH_MAX - 1);
-        if (length <= 0) return false;
-        joined[length] = '\0';
-    }
-    size_t used = std::strlen(joined);
-    const size_t length = ::strnlen(path, PATH_MAX);
-    if (!append(joined, sizeof joined, used, "/", 1) || !append(joined, sizeof joined, used, path, length)) return false;
-    return collapse(joined, out, size);
+    Walk walk(*known);
+    if (walk.run(directory, path, follow, found)) return true;
+    found.kind = PathKind::None;
+    return false;
 }
 
-Path classify(int directory, const char* path, bool follow) {
-    Path result;
-    if (path == nullptr || socketPath() == nullptr || !mayBeOurs(path)) return result;
-    char full[256];
-    if (!normalise(directory, path, full, sizeof full)) return result;
-    if (std::strncmp(full, "/dev/", 5) != 0 && std::strncmp(full, "/sys/", 5) != 0) return result;
-    const proto::HelloBody* const hello = node();
-    if (hello == nullptr) return result;
-    if (std::strcmp(full, hello->nodePath) == 0) {
-        result.kind = PathKind::Node;
-        ::snprintf(result.target, sizeof result.target, "%s", full);
-        return result;
-    }
-    if (std::strcmp(full, kClassFolder) == 0 && !isRealDirectory(kClassFolder)) {
-        result.kind = PathKind::Class;
-        ::snprintf(result.target, sizeof result.target, "%s", full);
-        return result;
-    }
-    return classifyDevice(*hello, full, follow);
+bool findPath(int directory, const char* path, bool follow, Path& found) {
+    if (!isText(path) || !servesNode() || !mayBeOurs(path)) return false;
+    const Table* const known = names();
+    if (known == nullptr) return false;
+    return standFor(*known, path, "", found) || walkPath(directory, path, follow, found);
 }
 
-size_t fileContent(const proto::HelloBody& hello, const char* name, char* buffer, size_t size) {
-    int length = 0;
-    if (std::strcmp(name, "uevent") == 0) {
-        length = ::snprintf(buffer, size, "MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n", hello.major, hello.minor, nodeName(hello));
-    } else if (std::strcmp(name, "dev") == 0) {
-        length = ::snprintf(buffer, size, "%u:%u\n", hello.major, hello.minor);
-    } else if (std::strcmp(name, "name") == 0) {
-        length = ::snprintf(buffer, size, "%s\n", hello.card);
-    } else {
-        length = ::snprintf(buffer, size, "0\n");
+bool findPathLate(int directory, const char* path, bool follow, Path& found) {
+    if ((errno != ENOENT && errno != ENXIO) || !isText(path) || !servesNode() || mayBeOurs(path)) return false;
+    const KeepErrno keep;
+    if (errno == ENOENT) {
+        struct stat status;
+        if (!follow || realStatAt(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(status.st_mode)) return false;
     }
-    return length > 0 ? static_cast<size_t>(length) : 0;
+    return walkPath(directory, path, follow, found);
 }
 
-bool openPath(int directory, const char* path, int flags, int& fd) {
-    const Path found = classify(directory, path, true);
-    switch (found.kind) {
-        case PathKind::Node:
-            fd = openNode(flags);
-            return true;
-        case PathKind::File:
-            fd = openFile(found.name, flags);
-            return true;
-        default:
-            return false;
-    }
+bool isNodePath(int fd) {
+    const KeepErrno keep;
+    char link[32];
+    char target[kLongestPath];
+    ::snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t length = realReadlink(link, target, sizeof target - 1);
+    if (length <= 0 || !servesNode()) return false;
+    target[length] = '\0';
+    return std::strcmp(target, socketPath()) == 0;
+}
+
+size_t showPath(char* text, size_t length, size_t size) {
+    if (!servesNode() || length == 0 || text[0] != '/') return 0;
+    const size_t socket = std::strlen(socketPath());
+    const size_t suffix = sizeof proto::kSysfsSuffix - 1;
+    if (length < socket + suffix || std::memcmp(text, socketPath(), socket) != 0) return 0;
+    if (std::memcmp(text + socket, proto::kSysfsSuffix, suffix) != 0) return 0;
+    const size_t prefix = socket + suffix;
+    if (length > prefix && text[prefix] != '/') return 0;
+    const size_t shown = sizeof kSysfs - 1;
+    std::memmove(text + shown, text + prefix, length - prefix);
+    std::memcpy(text, kSysfs, shown);
+    const size_t now = length - prefix + shown;
+    if (now < size) text[now] = '\0';
+    return now;
 }
 
 bool statNode(struct stat* status) {
     const proto::HelloBody* const hello = node();
+    if (hello == nullptr) return false;
     const KeepErrno keep;
-    // A node that every host has tells what owner, device and times look like here.
-    if (hello == nullptr || realStat("/dev/null", status) != 0) return false;
-    status->st_mode = S_IFCHR | 0660;
+    if (realStat(socketPath(), status) != 0) {
+        // In a sandbox the socket may be out of reach. A node that every host has tells what owner and times look like here.
+        if (realStat("/dev/null", status) != 0) std::memset(status, 0, sizeof *status);
+        status->st_mode = 0660;
+    }
+    status->st_mode = S_IFCHR | (status->st_mode & 07777);
     status->st_rdev = makedev(hello->major, hello->minor);
-    status->st_ino = 0x4456000000 + hello->minor;
+    status->st_size = 0;
+    status->st_blocks = 0;
     return true;
 }
 
-bool statPath(int directory, const char* path, bool follow, struct stat* status) {
-    const Path found = classify(directory, path, follow);
-    if (found.kind == PathKind::None) return false;
-    if (found.kind == PathKind::Node) return statNode(status);
+// Listings
+
+namespace {
+
+/// The real folders in which an entry of ours can be.
+constexpr const char* kParents[] = {
+    "/dev", "/sys/class", "/sys/class/video4linux", "/sys/dev/char", "/sys/devices/virtual", "/sys/devices/virtual/video4linux",
+};
+constexpr size_t kParentCount = sizeof kParents / sizeof *kParents;
+
+struct Parent {
+    dev_t device;
+    ino_t inode;  ///< 0: the host has no such folder
+};
+Parent parents[kParentCount];  // written once, under tableLock
+std::atomic<bool> parentsMade{false};
+
+const Parent* knownParents() {
+    if (parentsMade.load(std::memory_order_acquire)) return parents;
     const KeepErrno keep;
-    if (realStat("/", status) != 0) return false;
-    status->st_rdev = 0;
-    status->st_nlink = 1;
-    status->st_size = 0;
-    status->st_blocks = 0;
-    if (found.kind == PathKind::File) {
-        status->st_mode = S_IFREG | 0444;
-        status->st_size = 4096;
-    } else {
-        status->st_mode = found.kind == PathKind::Link ? S_IFLNK | 0777 : S_IFDIR | 0755;
+    const Locked locked(tableLock);
+    if (parentsMade.load(std::memory_order_relaxed)) return parents;
+    for (size_t i = 0; i < kParentCount; ++i) {
+        struct stat status;
+        if (realStat(kParents[i], &status) == 0) parents[i] = {status.st_dev, status.st_ino};
     }
-    status->st_ino = 0x4456800000 + static_cast<ino_t>(found.kind) * 16 + static_cast<ino_t>(found.name[0] % 16);
-    return true;
+    parentsMade.store(true, std::memory_order_release);
+    return parents;
+}
+
+/// The name of `path` if it lies right in `folder`.
+const char* nameIn(const char* folder, const char* path) {
+    const size_t length = std::strlen(folder);
+    if (std::strncmp(path, folder, length) != 0 || path[length] != '/') return nullptr;
+    return std::strchr(path + length + 1, '/') == nullptr ? path + length + 1 : nullptr;
+}
+
+unsigned char typeOf(proto::SysfsEntry::Kind kind) {
+    using Kind = proto::SysfsEntry::Kind;
+    constexpr unsigned char kDirectory = 4;
+    constexpr unsigned char kRegular = 8;
+    constexpr unsigned char kLink = 10;
+    return kind == Kind::Link ? kLink : kind == Kind::File ? kRegular : kDirectory;
+}
+
+}  // namespace
+
+bool mayListOurs(ino_t inode) {
+    if (!servesNode()) return false;
+    const Parent* const known = knownParents();
+    for (size_t i = 0; i < kParentCount; ++i) {
+        if (known[i].inode == inode) return true;
+    }
+    return false;
+}
+
+bool listedEntry(dev_t device, ino_t inode, size_t index, ListedEntry& entry) {
+    constexpr unsigned char kCharacterDevice = 2;
+    constexpr ino_t kFirstInode = 0x4456000000;
+    const Parent* const folders = knownParents();
+    size_t folder = 0;
+    while (folder < kParentCount && (folders[folder].inode != inode || folders[folder].device != device)) ++folder;
+    const Table* const known = folder < kParentCount ? names() : nullptr;
+    if (known == nullptr) return false;
+    const KeepErrno keep;
+    // What the host itself has under our name, it lists itself.
+    for (size_t i = 0; i <= known->count; ++i) {
+        const char* const path = i == 0 ? known->node->nodePath : known->entries[i - 1].path;
+        const char* const name = nameIn(kParents[folder], path);
+        if (name == nullptr || isThere(path) || index-- > 0) continue;
+        entry = {name, i == 0 ? kCharacterDevice : typeOf(known->entries[i - 1].kind), kFirstInode + i};
+        return true;
+    }
+    return false;
 }
 
 }  // namespace daedalus::preload

@@ -1,44 +1,59 @@
-// The paths at which our node, and what describes it in /sys, appear to the program.
+// The paths at which our node, and what describes it in /sys, appear to the program. Each has a real file that stands for it:
+// the daemon's socket for the node, so that owner, mode and times are those of the right to use it; a file in the folder beside
+// the socket for what is in /sys.
 #pragma once
 
 #include <sys/stat.h>
 
 #include <cstddef>
-
-#include "proto/wire.h"
+#include <cstdint>
 
 namespace daedalus::preload {
 
-enum class PathKind {
-    None,       ///< not ours
-    Node,       ///< /dev/videoN
-    Directory,  ///< the device's folder, as /sys/class/video4linux/videoN or /sys/dev/char/M:m or where these lead to
-    Link,       ///< the same, where the last part is a link and the caller does not follow it
-    File,       ///< a file in that folder
-    Class,      ///< /sys/class/video4linux, where the host has none
+/// The longest of our paths and of those that stand for them. Nothing longer is ours, so no call here needs a larger buffer.
+inline constexpr size_t kLongestPath = 256;
+
+enum class PathKind : uint8_t {
+    None,   ///< not ours
+    Node,   ///< /dev/videoN
+    Sysfs,  ///< a part of /sys that the host does not have
 };
 
 struct Path {
     PathKind kind = PathKind::None;
-    const char* name = "";  ///< File: "uevent", "dev", "name", "index"
-    char target[128] = "";  ///< Link: what readlink() gives; else: what realpath() gives
+    char standIn[kLongestPath] = "";
 };
 
-/// Whose path is it? Relative paths count from `directory` (AT_FDCWD). `follow`: a link at the end is followed.
-Path classify(int directory, const char* path, bool follow);
-/// True, with the result in `fd` (-1 with errno), if the path is ours.
-bool openPath(int directory, const char* path, int flags, int& fd);
-/// True, with `status` filled, if the path is ours.
-bool statPath(int directory, const char* path, bool follow, struct stat* status);
-/// What stat() says of the node itself.
-bool statNode(struct stat* status);
-/// The content of a file in the node's folder of /sys. Returns its length.
-size_t fileContent(const proto::HelloBody& hello, const char* name, char* buffer, size_t size);
-/// The files in the device's folder; nullptr after the last.
-const char* fileName(size_t index);
-/// Brings `path` into the form "/a/b" without links resolved. False if that is not possible.
-bool normalise(int directory, const char* path, char* out, size_t size);
+/// Whose path is it? Relative paths count from `directory` (AT_FDCWD). `follow`: a link at the end is followed. Looks at the
+/// name alone, as long as it is none of ours: then it makes no system call. Keeps errno.
+bool findPath(int directory, const char* path, bool follow, Path& found);
+/// The same after a call on `path` failed with errno: a link, or a descriptor in /proc, may lead to what is ours. Keeps errno.
+bool findPathLate(int directory, const char* path, bool follow, Path& found);
+/// As findPathLate(), whatever the call said.
+bool walkPath(int directory, const char* path, bool follow, Path& found);
 
-inline constexpr const char* kClassFolder = "/sys/class/video4linux";
+/// True if `fd` was opened with O_PATH on the node.
+bool isNodePath(int fd);
+/// Brings a path that the kernel gave into the form in which the program knows it, in place; `size` is the room there. Returns
+/// its length, or 0 if nothing was changed. `text` need not end in NUL.
+size_t showPath(char* text, size_t length, size_t size);
+
+/// True if the daemon's node, and with it anything of ours, can be there.
+bool servesNode();
+
+/// What stat() says of the node itself. Always succeeds if there is a node.
+bool statNode(struct stat* status);
+
+/// One of our entries in a real directory of the host.
+struct ListedEntry {
+    const char* name;
+    unsigned char type;  ///< DT_CHR, DT_LNK or DT_DIR
+    ino_t inode;
+};
+
+/// True if some directory with this inode number lists an entry of ours: only then is listedEntry() worth its call.
+bool mayListOurs(ino_t inode);
+/// Our entry number `index` in a directory; false after the last.
+bool listedEntry(dev_t device, ino_t inode, size_t index, ListedEntry& entry);
 
 }  // namespace daedalus::preload

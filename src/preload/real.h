@@ -18,6 +18,9 @@ int realClose(int fd);
 long realSyscall(long number, long a, long b, long c, long d, long e, long f);
 int realFstat(int fd, struct stat* status);
 int realStat(const char* path, struct stat* status);
+int realLstat(const char* path, struct stat* status);
+int realStatAt(int directory, const char* path, struct stat* status, int flags);
+ssize_t realGetcwd(char* buffer, size_t size);
 ssize_t realReadlink(const char* path, char* buffer, size_t size);
 int realPoll(pollfd* fds, unsigned long count, int timeoutMs);
 

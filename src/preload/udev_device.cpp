@@ -1,14 +1,17 @@
 // Our node as a udev device.
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/sysmacros.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 
+#include "proto/sysfs.h"
 #include "src/preload/old_symbols.h"
 #include "src/preload/paths.h"
 #include "src/preload/process.h"
+#include "src/preload/real.h"
 #include "src/preload/shown_node.h"
 #include "src/preload/udev.h"
 
@@ -23,6 +26,7 @@ struct Entry {
 };
 
 constexpr size_t kProperties = 10;
+constexpr size_t kAttributes = 4;
 constexpr char kVirtualFolder[] = "/sys/devices/virtual/video4linux/";
 
 struct Device {
@@ -35,8 +39,9 @@ struct Device {
     char card[32];
     char subsystemPath[32];
     Entry properties[kProperties];
-    Entry attributes[4];
-    char attributeValues[4][256];
+    Entry attributes[kAttributes];
+    char attributeNames[kAttributes][16];
+    char attributeValues[kAttributes][sizeof proto::SysfsEntry::content];
 };
 
 Device device;
@@ -71,11 +76,18 @@ void makeDevice(const proto::HelloBody& hello) {
         device.properties[i] = properties[i];
         device.properties[i].next = i + 1 < kProperties ? &device.properties[i + 1] : nullptr;
     }
-    for (size_t i = 0; i < 4; ++i) {
-        char* const value = device.attributeValues[i];
-        const size_t length = fileContent(hello, fileName(i), value, sizeof device.attributeValues[i]);
+    proto::SysfsEntry entry;
+    size_t count = 0;
+    for (size_t i = 0; count < kAttributes && proto::sysfsEntry(hello, i, entry); ++i) {
+        if (entry.kind != proto::SysfsEntry::Kind::File) continue;
+        char* const value = device.attributeValues[count];
+        ::snprintf(device.attributeNames[count], sizeof device.attributeNames[count], "%s", baseName(entry.path));
+        ::snprintf(value, sizeof device.attributeValues[count], "%s", entry.content);
+        const size_t length = std::strlen(value);
         if (length > 0 && value[length - 1] == '\n') value[length - 1] = '\0';
-        device.attributes[i] = {fileName(i), nullptr, i + 1 < 4 ? &device.attributes[i + 1] : nullptr};
+        device.attributes[count] = {device.attributeNames[count], nullptr, nullptr};
+        if (count > 0) device.attributes[count - 1].next = &device.attributes[count];
+        ++count;
     }
     device.made = true;
 }
@@ -90,6 +102,15 @@ const char* findValue(const Entry* entries, const char* key) {
     return nullptr;
 }
 
+/// True for a folder that describes one device.
+bool isDevice(const char* folder) {
+    struct stat status;
+    char file[kLongestPath + 8];
+    const KeepErrno keep;
+    ::snprintf(file, sizeof file, "%s/dev", folder);
+    return realStat(file, &status) == 0;
+}
+
 /// Exactly ours, or any of the paths in /sys that lead to the daemon's node.
 bool isOurSyspath(const char* path) {
     const proto::HelloBody* const hello = shownNode();
@@ -97,7 +118,8 @@ bool isOurSyspath(const char* path) {
     const size_t folder = std::strlen(kVirtualFolder);
     const bool exact =
         std::strncmp(path, kVirtualFolder, folder) == 0 && std::strcmp(path + folder, baseName(hello->nodePath)) == 0;
-    return exact || classify(-1, path, true).kind == PathKind::Directory;
+    Path found;
+    return exact || (findPath(AT_FDCWD, path, true, found) && found.kind == PathKind::Sysfs && isDevice(found.standIn));
 }
 
 }  // namespace
@@ -215,7 +237,7 @@ DAEDALUS_EXPORT const char* udev_device_get_property_value(udev_device* device_,
 
 DAEDALUS_EXPORT const char* udev_device_get_sysattr_value(udev_device* device_, const char* attribute) {
     if (!isOurDevice(device_)) NEXT_OR(udev_device_get_sysattr_value, nullptr, device_, attribute);
-    for (size_t i = 0; attribute != nullptr && i < 4; ++i) {
+    for (size_t i = 0; attribute != nullptr && i < kAttributes; ++i) {
         if (std::strcmp(device.attributes[i].name, attribute) == 0) return device.attributeValues[i];
     }
     return nullptr;

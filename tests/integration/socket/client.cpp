@@ -8,6 +8,8 @@ int main(int argc, char** argv) {
     addPollCases(cases);
     addMemoryCases(cases);
     addPathCases(cases);
+    addFindCases(cases);
+    addRawCases(cases);
     addProcessCases(cases);
     addHostileCases(cases);
     const auto found = argc > 1 ? cases.find(argv[1]) : cases.end();

@@ -58,6 +58,12 @@ inline int ask(int fd, uint32_t id) {
     return control.value;
 }
 
+/// The node comes to have so many open files: the daemon hears of a close a moment later.
+inline void expectSessions(int fd, int count) {
+    for (int round = 0; round < 10'000 && ask(fd, kSessions) != count; ++round) ::usleep(1000);
+    EXPECT(ask(fd, kSessions) == count);
+}
+
 inline short pollNow(int fd, short events, int timeoutMs = 0) {
     pollfd entry{fd, events, 0};
     const int result = ::poll(&entry, 1, timeoutMs);
@@ -95,6 +101,8 @@ void addCallCases(Cases& cases);
 void addPollCases(Cases& cases);
 void addMemoryCases(Cases& cases);
 void addPathCases(Cases& cases);
+void addFindCases(Cases& cases);
+void addRawCases(Cases& cases);
 void addProcessCases(Cases& cases);
 void addHostileCases(Cases& cases);
 

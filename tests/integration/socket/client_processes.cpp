@@ -17,12 +17,6 @@ bool answers(int fd) {
     return ::ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0;
 }
 
-/// Waits until the daemon has seen what it must see by itself.
-void expectSessions(int fd, int count) {
-    for (int i = 0; i < 200 && ask(fd, kSessions) != count; ++i) ::usleep(10'000);
-    EXPECT(ask(fd, kSessions) == count);
-}
-
 void expectChild(pid_t child) {
     int status = 0;
     EXPECT(::waitpid(child, &status, 0) == child);
