@@ -92,7 +92,8 @@ private:
         });
         future.wait();
     }
-    /// As in the kernel, who is woken looks for itself: what one step of the loop changes is seen together.
+    /// Pollers are woken after the step, and then look at the readiness: as in the kernel they see all that the step has
+    /// changed.
     void wakeSoon();
     void wakePollers();
     [[nodiscard]] static bool installFds(ioctl::Answer& answer);

@@ -147,7 +147,7 @@ TEST_CASE_METHOD(Decoding, "S21: a client of edge-triggered epoll that takes all
     endOfStream();
 }
 
-TEST_CASE_METHOD(Decoding, "S13 S14 S21: who is woken by the end finds the last buffer, and who finds that finds the event") {
+TEST_CASE_METHOD(Decoding, "S13 S14 S21: a client that the end wakes finds the last buffer, and its event was there before") {
     for (uint32_t round = 0; round < 200; ++round) {
         INFO(round);
         REQUIRE(client.feed(0, "frame 0\n") == 0);
