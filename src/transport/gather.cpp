@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "careful_copy.h"
 #include "daedalus/ioctl/call_traits.h"
 
 namespace daedalus::transport {
@@ -19,6 +20,9 @@ void* pointer(uint64_t address) { return reinterpret_cast<void*>(static_cast<uin
 
 /// EPERM where another way to the memory may work: a filter, another user's process, or one of a PID namespace outside ours.
 int refusal(int error) { return error == EPERM || error == ENOSYS || error == ESRCH ? EPERM : EFAULT; }
+
+/// A call was refused that would have had to reach no further than this process.
+bool isRefusedOwn(const Result<>& call, pid_t pid) { return !call && call.error().value == EPERM && pid == ::getpid(); }
 
 /// process_vm_readv and process_vm_writev move at most MAX_RW_COUNT at once, so larger copies go in pieces.
 template <class Move>
@@ -84,19 +88,21 @@ public:
 }  // namespace
 
 Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into) {
-    return inPieces(into.size(), [&](size_t done, size_t piece) {
+    const auto read = inPieces(into.size(), [&](size_t done, size_t piece) {
         const iovec local{into.data() + done, piece};
         const iovec remote{pointer(address + done), piece};
         return ::process_vm_readv(pid, &local, 1, &remote, 1, 0);
     });
+    return isRefusedOwn(read, pid) ? carefulCopy(into.data(), pointer(address), into.size()) : read;
 }
 
 Result<> writeProcess(pid_t pid, uint64_t address, std::span<const std::byte> from) {
-    return inPieces(from.size(), [&](size_t done, size_t piece) {
+    const auto written = inPieces(from.size(), [&](size_t done, size_t piece) {
         const iovec local{const_cast<std::byte*>(from.data()) + done, piece};
         const iovec remote{pointer(address + done), piece};
         return ::process_vm_writev(pid, &local, 1, &remote, 1, 0);
     });
+    return isRefusedOwn(written, pid) ? carefulCopy(pointer(address), from.data(), from.size()) : written;
 }
 
 Result<ioctl::Payload> gather(pid_t pid, uint32_t cmd, uint64_t address) {
@@ -147,7 +153,12 @@ Result<> probeProcess(pid_t pid, uint64_t address, size_t length) {
         std::byte touched[kBatch];
         const iovec local{touched, remote.size()};
         const ssize_t got = ::process_vm_readv(pid, &local, 1, remote.data(), remote.size(), 0);
-        if (got < 0) return fail(refusal(errno));
+        if (const Result<> read = got < 0 ? Result<>(fail(refusal(errno))) : Result<>(); !read) {
+            if (!isRefusedOwn(read, pid)) return read;
+            for (size_t i = 0; i < remote.size(); ++i)
+                if (const auto copied = carefulCopy(&touched[i], remote[i].iov_base, 1); !copied) return copied;
+            continue;
+        }
         if (got != static_cast<ssize_t>(remote.size())) return fail(EFAULT);
     }
     return {};
