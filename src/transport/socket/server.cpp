@@ -103,8 +103,9 @@ void Server::accept() {
         UniqueFd fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (!fd) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                log::error("{}: cannot accept a client: {}; raise the limit of open files (ulimit -n) or close clients", path_,
-                           std::strerror(errno));
+                complain(
+                    fmt::format("{}: cannot accept a client: {}; raise the limit of open files (ulimit -n) or close clients",
+                                path_, std::strerror(errno)));
                 // The client still knocks: do not spin on it.
                 watch_.setEvents(0);
                 retry_ = loop_.timer(std::chrono::milliseconds(100), std::chrono::milliseconds(0),
@@ -170,7 +171,7 @@ void Server::keepPriority(UniqueFd fd) {
 void Server::complain(const std::string& line) {
     const auto now = std::chrono::steady_clock::now();
     if (now - complaintsSince_ > kComplaintPeriod) {
-        if (complaints_ > kMaxComplaints) log::warn("{}: {} more clients did such things", path_, complaints_ - kMaxComplaints);
+        if (complaints_ > kMaxComplaints) log::warn("{}: {} more such lines are left out", path_, complaints_ - kMaxComplaints);
         complaintsSince_ = now;
         complaints_ = 0;
     }
