@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cinttypes>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -175,6 +176,8 @@ Outcome<> decode(const DecodeOptions& options) {
 }  // namespace
 
 int decodeMain(const DecodeOptions& options) {
+    // ulimit -f: an error of the write, or of the memory, that we tell.
+    ::signal(SIGXFSZ, SIG_IGN);
     const auto done = decode(options);
     if (done) return EXIT_SUCCESS;
     log::error("{}", done.error().message);

@@ -3,11 +3,10 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
 
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/v4l2/formats.h"
@@ -73,13 +72,9 @@ Outcome<std::unique_ptr<Endpoint>> openDevice(const std::string& path) {
 }
 
 std::vector<std::string> videoNodes() {
-    std::vector<unsigned> numbers;
-    std::error_code error;
-    for (const auto& entry : std::filesystem::directory_iterator("/dev", error))
-        if (const auto number = v4l2::nodeNumber(entry.path().string())) numbers.push_back(*number);
-    std::ranges::sort(numbers);
     std::vector<std::string> paths;
-    for (const unsigned number : numbers) paths.push_back(v4l2::nodePath(number));
+    for (unsigned number = 0; number < v4l2::kNodeNumbers; ++number)
+        if (std::string path = v4l2::nodePath(number); ::access(path.c_str(), F_OK) == 0) paths.push_back(std::move(path));
     return paths;
 }
 

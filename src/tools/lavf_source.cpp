@@ -18,12 +18,6 @@ extern "C" {
 namespace daedalus::tools {
 namespace {
 
-std::string errorText(int error) {
-    std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
-    av_strerror(error, text.data(), text.size());
-    return text.data();
-}
-
 /// The names by which a container says that Xvid made an MPEG-4 stream.
 bool isXvid(uint32_t tag) {
     constexpr uint32_t kTags[] = {MKTAG('X', 'V', 'I', 'D'), MKTAG('X', 'V', 'I', 'X'), MKTAG('R', 'M', 'P', '4'),
@@ -211,6 +205,12 @@ private:
 };
 
 }  // namespace
+
+std::string errorText(int error) {
+    std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
+    av_strerror(error, text.data(), text.size());
+    return text.data();
+}
 
 Outcome<std::unique_ptr<PacketSource>> makeLavfSource(FormatPtr format, int stream, uint64_t fileSize,
                                                       const std::string& path) {

@@ -10,8 +10,13 @@ extern "C" {
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdarg>
+#include <cstdio>
 #include <cstring>
+#include <mutex>
+#include <string_view>
 
 #include "daedalus/base/log.h"
 #include "daedalus/base/unique_fd.h"
@@ -64,18 +69,41 @@ std::string endingOf(const std::string& path) {
     return ending;
 }
 
-/// Checks what libavformat's messages would not say clearly. Returns the file's size, 0 for pipes and the like.
-Outcome<uint64_t> checkReadable(const std::string& path) {
+constexpr std::string_view kFile = "file:";
+
+/// What the user named, as libavformat shall open it.
+struct Input {
+    std::string path;
+    std::string url;
+    bool reopens = true;  ///< false: it can be read once only, as a pipe
+    uint64_t size = 0;    ///< of a file; 0 for pipes and the like
+};
+
+/// Checks what libavformat's messages would not say clearly.
+Outcome<Input> checkReadable(const std::string& path) {
     struct stat status {};
+    if (path == "-" || path == "/dev/stdin") {
+        if (::fstat(STDIN_FILENO, &status) == 0 && S_ISREG(status.st_mode) && ::lseek(STDIN_FILENO, 0, SEEK_CUR) == 0)
+            if (auto file = checkReadable("/proc/self/fd/0")) {
+                file->path = path;
+                return file;
+            }
+        return Input{.path = path, .url = "pipe:0", .reopens = false, .size = 0};
+    }
+    Input input{.path = path, .url = std::string(kFile) + path, .reopens = true, .size = 0};
     // A writer that finds a FIFO open, and closed again, takes us for gone.
-    if (::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) return 0;
+    if (::stat(path.c_str(), &status) == 0 && S_ISFIFO(status.st_mode)) {
+        input.reopens = false;
+        return input;
+    }
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return failure("{}: cannot be read: {}; check the name and its permissions", path, std::strerror(errno));
     if (::fstat(fd.get(), &status) != 0) return failure("{}: {}; check the name", path, std::strerror(errno));
     if (S_ISDIR(status.st_mode)) return failure("{}: is a folder; give a file with a video stream", path);
-    if (!S_ISREG(status.st_mode)) return 0;
+    if (!S_ISREG(status.st_mode)) return input;
     if (status.st_size == 0) return failure("{}: the file is empty; give a file with a video stream", path);
-    return static_cast<uint64_t>(status.st_size);
+    input.size = static_cast<uint64_t>(status.st_size);
+    return input;
 }
 
 /// A file whose streams are known, and the number of its video stream.
@@ -110,36 +138,79 @@ int videoStreamOf(const AVFormatContext& format) {
     return best;
 }
 
-/// Opens with a demuxer, or by probing if it is null. Nothing if that finds no video.
-std::optional<Opened> tryOpen(const std::string& path, const char* demuxer) {
+/// Keeps the first error that libavformat logs while this object lives. One at a time.
+class FirstComplaint {
+public:
+    FirstComplaint() {
+        text.clear();
+        ::av_log_set_callback([](void* context, int level, const char* format, va_list arguments) {
+            va_list copy;
+            va_copy(copy, arguments);
+            ::av_log_default_callback(context, level, format, copy);
+            va_end(copy);
+            const std::scoped_lock lock(mutex);
+            if (level > AV_LOG_ERROR || !text.empty()) return;
+            std::array<char, 256> line{};
+            std::vsnprintf(line.data(), line.size(), format, arguments);
+            text = line.data();
+            while (text.ends_with('\n') || text.ends_with('.')) text.pop_back();
+        });
+    }
+    ~FirstComplaint() { ::av_log_set_callback(::av_log_default_callback); }
+    FirstComplaint(const FirstComplaint&) = delete;
+    FirstComplaint& operator=(const FirstComplaint&) = delete;
+
+    [[nodiscard]] static std::string take() {
+        const std::scoped_lock lock(mutex);
+        return std::exchange(text, {});
+    }
+
+private:
+    // libavutil's callback has no pointer of ours.
+    static inline std::mutex mutex;
+    static inline std::string text;
+};
+
+/// Opens with a demuxer, or by probing if it is null. Nothing if that finds no video; `reason` then tells why.
+std::optional<Opened> tryOpen(const Input& input, const char* demuxer, std::string& reason) {
+    const FirstComplaint complaint;
+    const auto refused = [&](int error) {
+        reason = FirstComplaint::take();
+        if (reason.empty()) reason = error < 0 ? errorText(error) : "there is none among its streams";
+        return std::nullopt;
+    };
     AVDictionary* options = nullptr;
     // Playlists must not lead to other files or to the network.
-    av_dict_set(&options, "protocol_whitelist", "file", 0);
+    av_dict_set(&options, "protocol_whitelist", "file,pipe", 0);
     av_dict_set(&options, "scan_all_pmts", "1", 0);
     AVFormatContext* raw = nullptr;
-    const int error = avformat_open_input(&raw, ("file:" + path).c_str(),
-                                          demuxer != nullptr ? av_find_input_format(demuxer) : nullptr, &options);
+    int error =
+        avformat_open_input(&raw, input.url.c_str(), demuxer != nullptr ? av_find_input_format(demuxer) : nullptr, &options);
     av_dict_free(&options);
-    if (error < 0) return std::nullopt;
+    if (error < 0) return refused(error);
     Opened opened{.format = FormatPtr(raw)};
-    if (avformat_find_stream_info(raw, nullptr) < 0) return std::nullopt;
+    error = avformat_find_stream_info(raw, nullptr);
+    if (error < 0) return refused(error);
     opened.stream = videoStreamOf(*raw);
-    if (opened.stream < 0) return std::nullopt;
+    if (opened.stream < 0) return refused(0);
     return opened;
 }
 
-std::optional<Opened> probe(const std::string& path) {
-    const std::string ending = endingOf(path);
-    auto opened = tryOpen(path, nullptr);
+std::optional<Opened> probe(const Input& input, std::string& reason) {
+    const std::string ending = endingOf(input.path);
+    auto opened = tryOpen(input, nullptr, reason);
+    // What was read of a pipe is gone.
+    if (!input.reopens) return opened;
+    std::string ignored;
     for (const Ending& row : kEndings) {
         if (ending != row.ending || (opened && opened->codec() == row.codec)) continue;
-        auto forced = tryOpen(path, row.demuxer);
+        auto forced = tryOpen(input, row.demuxer, ignored);
         // A demuxer that finds no picture size did not understand the file.
         if (forced && forced->codec() == row.codec && (!opened || forced->width() > 0)) return forced;
     }
     for (const Ending& row : kAmbiguous) {
         if (opened || ending != row.ending) continue;
-        opened = tryOpen(path, row.demuxer);
+        opened = tryOpen(input, row.demuxer, ignored);
     }
     return opened;
 }
@@ -174,27 +245,31 @@ private:
     bool timed_ = true;  ///< the frames' times mean something
 };
 
-Outcome<std::unique_ptr<PacketSource>> openIvf(const std::string& path, uint64_t fileSize) {
-    auto reader = IvfReader::open(path);
-    if (!reader) return failure("{}: no video stream found; give a file that libavformat, ffprobe's library, can read", path);
+/// `reason` is why libavformat would not.
+Outcome<std::unique_ptr<PacketSource>> openIvf(const Input& input, const std::string& reason) {
+    auto reader = input.reopens ? IvfReader::open(input.url.substr(kFile.size())) : fail(ESPIPE);
+    if (!reader)
+        return failure("{}: no video stream found: {}; give a file that libavformat, ffprobe's library, can read", input.path,
+                       reason);
     const std::string name = v4l2::fourccName(reader->header().fourcc);
     constexpr std::pair<const char*, v4l2::Codec> kCodecs[] = {
         {"VP80", v4l2::Codec::Vp8}, {"VP90", v4l2::Codec::Vp9}, {"AV01", v4l2::Codec::Av1}, {"H264", v4l2::Codec::H264}};
     for (const auto& [fourcc, codec] : kCodecs) {
-        if (name == fourcc) return std::make_unique<IvfSource>(std::move(*reader), codec, fileSize);
+        if (name == fourcc) return std::make_unique<IvfSource>(std::move(*reader), codec, input.size);
     }
-    return failure("{}: unsupported codec \"{}\"; `daedalus codecs` lists those that can be decoded", path, name);
+    return failure("{}: unsupported codec \"{}\"; `daedalus codecs` lists those that can be decoded", input.path, name);
 }
 
 }  // namespace
 
 Outcome<std::unique_ptr<PacketSource>> openInput(const std::string& path) {
     av_log_set_level(spdlog::should_log(spdlog::level::debug) ? AV_LOG_INFO : AV_LOG_FATAL);
-    const auto fileSize = checkReadable(path);
-    if (!fileSize) return failure(fileSize.error());
-    auto opened = probe(path);
-    if (!opened) return openIvf(path, *fileSize);
-    return makeLavfSource(std::move(opened->format), opened->stream, *fileSize, path);
+    const auto input = checkReadable(path);
+    if (!input) return failure(input.error());
+    std::string reason;
+    auto opened = probe(*input, reason);
+    if (!opened) return openIvf(*input, reason);
+    return makeLavfSource(std::move(opened->format), opened->stream, input->size, path);
 }
 
 }  // namespace daedalus::tools

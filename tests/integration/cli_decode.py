@@ -13,13 +13,13 @@ DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
 _X264 = ("-c:v", "libx264", "-preset", "veryfast", "-threads", "1")
 
 
-def _md5s(*command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+def _md5s(*command, stdin=subprocess.DEVNULL):
+    done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, timeout=60, check=True)
     return [line.split(",")[-1].strip() for line in done.stdout.splitlines() if line[0] != "#"]
 
 
-def decoded(path):
-    return _md5s(DAEDALUS, "decode", "--in-process", "--framemd5", "-", str(path))
+def decoded(path, stdin=subprocess.DEVNULL):
+    return _md5s(DAEDALUS, "decode", "--in-process", "--framemd5", "-", str(path), stdin=stdin)
 
 
 def reference(path):
@@ -39,6 +39,16 @@ class Decode(unittest.TestCase):
         subprocess.run(["ffmpeg", "-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i", source, "-frames:v", str(frames),
                         "-pix_fmt", "yuv420p", *options, str(path)], check=True)
         return path
+
+    def test_standard_input_is_a_file(self):
+        path = self.make("stream.h264", *_X264)
+        expected = reference(path)
+        self.assertEqual(len(expected), 10)
+        for name in ("-", "/dev/stdin"):
+            with open(path, "rb") as stream:
+                self.assertEqual(decoded(name, stdin=stream), expected)
+            with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+                self.assertEqual(decoded(name, stdin=cat.stdout), expected)
 
     def test_it_takes_the_video_that_ffmpeg_takes(self):
         def sizes(*dispositions):
