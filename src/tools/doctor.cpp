@@ -7,6 +7,7 @@ extern "C" {
 #include <fcntl.h>
 #include <spawn.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,18 +69,38 @@ Finding run(bool works) {
     return {"daedalus run", "fails", "see the messages above; `daedalus decode --in-process` needs none of it"};
 }
 
-/// A device file that would do us good.
-Finding deviceFile(const char* thing, const char* path, const char* ifOpen, const char* ifDenied, const char* ifMissing) {
+/// True if modprobe would find this module of the running kernel, or the kernel has it built in.
+bool hasModule(const std::string& module) {
+    utsname kernel{};
+    if (::uname(&kernel) != 0) return false;
+    for (const char* list : {"modules.dep", "modules.builtin"}) {
+        std::ifstream lines(fmt::format("/lib/modules/{}/{}", kernel.release, list));
+        for (std::string line; std::getline(lines, line);) {
+            const std::string path = line.substr(0, line.find(':'));
+            if (path.find('/' + module + ".ko") != std::string::npos) return true;
+        }
+    }
+    return false;
+}
+
+/// A device file that would do us good. `module` of the kernel makes it; null: one of ours does.
+Finding deviceFile(const char* thing, const char* path, const char* module, const char* ifOpen, const char* ifDenied,
+                   const char* ifMissing) {
     const UniqueFd fd(::open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK));
     if (fd) return {thing, "ok", fmt::format("{}: {}", path, ifOpen)};
-    if (errno == ENOENT) return {thing, "missing", ifMissing};
+    // ENODEV, ENXIO: the file is there, the driver is not.
+    if (errno == ENOENT || errno == ENODEV || errno == ENXIO) {
+        if (module == nullptr) return {thing, "missing", ifMissing};
+        if (!hasModule(module)) return {thing, "missing", fmt::format("{}: this kernel has no {}", ifMissing, thing)};
+        return {thing, "missing", fmt::format("{}; `modprobe {}` as root makes it", ifMissing, module)};
+    }
     return {thing, "no access", fmt::format("{}: {}; {}", path, std::strerror(errno), ifDenied)};
 }
 
 Finding cuse() {
-    return deviceFile("CUSE", "/dev/cuse", "`daedalus serve --cuse` gives every program a /dev/videoN",
+    return deviceFile("CUSE", "/dev/cuse", "cuse", "`daedalus serve --cuse` gives every program a /dev/videoN",
                       "be root for `daedalus serve --cuse`, or start daedalus.service",
-                      "`modprobe cuse` as root, for `daedalus serve --cuse`");
+                      "no device that every program can open (`daedalus serve --cuse`)");
 }
 
 /// Whether other users' processes are within reach, which a CUSE device wants for USERPTR and DMABUF.
@@ -103,15 +124,15 @@ Finding shim() {
                 fmt::format("the module speaks version {} of its protocol, this daedalus version {}; CUSE nodes have no mmap "
                             "and EXPBUF until the one that came with it is loaded",
                             version, DAEDALUS_SHIM_VERSION)};
-    return deviceFile("kernel shim", DAEDALUS_SHIM_DEVICE, "CUSE nodes have mmap and EXPBUF",
+    return deviceFile("kernel shim", DAEDALUS_SHIM_DEVICE, nullptr, "CUSE nodes have mmap and EXPBUF",
                       "CUSE nodes have mmap and EXPBUF only if the daemon may open it: be root, or give it by a udev rule",
                       "CUSE nodes have no mmap and EXPBUF; build and load the module of subprojects/daedalus-shim");
 }
 
 Finding udmabuf() {
-    return deviceFile("udmabuf", "/dev/udmabuf", "EXPBUF hands out real dma-bufs",
+    return deviceFile("udmabuf", "/dev/udmabuf", "udmabuf", "EXPBUF hands out real dma-bufs",
                       "EXPBUF hands out memfds; join the file's group for real dma-bufs",
-                      "EXPBUF hands out memfds; `modprobe udmabuf` gives real dma-bufs");
+                      "EXPBUF hands out memfds instead of real dma-bufs");
 }
 
 std::vector<Finding> codecs() {
