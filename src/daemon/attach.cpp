@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 
@@ -16,14 +17,20 @@
 namespace daedalus::daemon {
 namespace {
 
+constexpr int kPatienceSeconds = 5;
+
 Result<UniqueFd> connectTo(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) return fail(ENAMETOOLONG);
     std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return fail(errno);
+    if (S_ISDIR(status.st_mode)) return fail(EISDIR);
+    if (!S_ISSOCK(status.st_mode)) return fail(ENOTSOCK);
     UniqueFd connection(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (!connection) return fail(errno);
-    const timeval patience{.tv_sec = 5, .tv_usec = 0};
+    const timeval patience{.tv_sec = kPatienceSeconds, .tv_usec = 0};
     ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return fail(errno);
@@ -63,6 +70,18 @@ std::string attachFailure(const std::string& socket, Errno error) {
             return fmt::format("--attach {}: no daemon there; start one with `daedalus serve --socket {}`", socket, socket);
         case EPROTO:
             return fmt::format("--attach {}: not a daemon of this version; restart it from the same build", socket);
+        case EISDIR:
+            return fmt::format("--attach {}: is a folder; give the socket in it that `daedalus serve` was told by --socket",
+                               socket);
+        case ENOTSOCK:
+            return fmt::format("--attach {}: is a file, not a socket; give the one that `daedalus serve` was told by --socket",
+                               socket);
+        case EPROTOTYPE:
+            return fmt::format("--attach {}: is the socket of another program; give that of `daedalus serve`", socket);
+        case EAGAIN:
+            return fmt::format(
+                "--attach {}: nobody answers within {} s; if it is the socket of `daedalus serve`, restart that daemon", socket,
+                kPatienceSeconds);
         case EACCES:
             return fmt::format("--attach {}: this socket is another user's; start a daemon of your own with `daedalus serve`",
                                socket);

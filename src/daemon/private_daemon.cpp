@@ -103,11 +103,12 @@ int serve(const device::DeviceOptions& options, const std::string& nodePath, con
           const UniqueFd& control) {
     detach(control);
     raiseFileLimit();
+    surviveFileSizeLimit();
     {
         Daemon daemon(options);
         if (const auto listening = daemon.listen(folder.socket(), nodePath); !listening) {
-            tell(control, fmt::format("cannot listen at {}: {}; make $XDG_RUNTIME_DIR or /tmp writable", folder.socket(),
-                                      std::strerror(listening.error().value)));
+            tell(control, fmt::format("cannot listen at {}: {}; make $XDG_RUNTIME_DIR or $TMPDIR a folder that can be written",
+                                      folder.socket(), std::strerror(listening.error().value)));
             return EXIT_FAILURE;
         }
         Lifetime lifetime(daemon, control);

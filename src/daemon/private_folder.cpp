@@ -9,18 +9,17 @@
 namespace daedalus::daemon {
 
 Result<PrivateFolder> PrivateFolder::create() {
-    const auto createIn = [](std::string folder) -> Result<PrivateFolder> {
-        folder += "/daedalus-run-XXXXXX";
-        if (::mkdtemp(folder.data()) == nullptr) return fail(errno);
-        return PrivateFolder(std::move(folder));
-    };
-    // A socket's path has 107 bytes at most.
-    constexpr size_t kLongestBase = 60;
-    const char* runtime = std::getenv("XDG_RUNTIME_DIR");
-    if (runtime != nullptr && *runtime == '/' && std::string_view(runtime).size() <= kLongestBase) {
-        if (auto folder = createIn(runtime)) return folder;
+    int error = ENOENT;
+    const char* const places[] = {std::getenv("XDG_RUNTIME_DIR"), std::getenv("TMPDIR"), "/tmp", "/dev/shm"};
+    for (const char* place : places) {
+        // A socket's path has 107 bytes at most.
+        constexpr size_t kLongest = 60;
+        if (place == nullptr || *place != '/' || std::string_view(place).size() > kLongest) continue;
+        std::string folder = std::string(place) + "/daedalus-run-XXXXXX";
+        if (::mkdtemp(folder.data()) != nullptr) return PrivateFolder(std::move(folder));
+        error = errno;
     }
-    return createIn("/tmp");
+    return fail(error);
 }
 
 Result<std::string> PrivateFolder::preloadable(const std::string& library) const {

@@ -7,8 +7,8 @@
 
 namespace daedalus::daemon {
 
-/// A new folder of mode 0700, in $XDG_RUNTIME_DIR if that can be written, else in /tmp. Not removed by a destructor: of two
-/// processes that have this object after a fork(), the last one to end removes it.
+/// A new folder of mode 0700, in the first that can be written of $XDG_RUNTIME_DIR, $TMPDIR, /tmp and /dev/shm. Not removed by
+/// a destructor: of two processes that have this object after a fork(), the last one to end removes it.
 class PrivateFolder {
 public:
     [[nodiscard]] static Result<PrivateFolder> create();

@@ -11,11 +11,13 @@
 #include "attach.h"
 #include "daedalus/base/log.h"
 #include "daedalus/daemon/preload_library.h"
+#include "file_limit.h"
 #include "host_device.h"
 #include "node_path.h"
 #include "private_daemon.h"
 #include "private_folder.h"
 #include "program.h"
+#include "program_hint.h"
 #include "proto/wire.h"
 
 namespace daedalus::daemon {
@@ -70,6 +72,11 @@ Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const T
         return {};
     }
 
+    // Calls on a device file go to the kernel, whatever the program is.
+    const std::string why = target.socket.empty() ? std::string() : unreachableBecause(options.command.front());
+    if (!why.empty())
+        log::warn("{} finds no {}: {}; a CUSE device reaches every program: `daedalus serve --cuse`", options.command.front(),
+                  nodePath, why);
     Program program(options.command, Environment{{proto::kPreloadVariable, preloadList(*preloadable)},
                                                  {proto::kSocketVariable, target.socket},
                                                  {proto::kDeviceVariable, target.device},
@@ -126,6 +133,11 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
         return {};
     }
     if (!options.quiet) log::info("serving {}", *nodePath);
+    // The library knows one node at a time.
+    const char* const outer = std::getenv(proto::kSocketVariable);
+    if (outer != nullptr && *outer != '\0')
+        log::warn("{} takes the place of the node of the surrounding `daedalus run`; for that one, start {} without `run`",
+                  *nodePath, options.command.front());
     Ended ended = runProgram(options, folder, {.socket = folder.socket(), .device = {}}, *nodePath, daemon->pid());
     ended.folderInUse = !daemon->finish();
     if (ended.folderInUse && !options.quiet) log::info("{} stays until the files that are still open are closed", *nodePath);
@@ -135,9 +147,13 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
 }  // namespace
 
 int runMain(const RunOptions& options) {
+    if (const std::string why = tooFewFiles(); !why.empty()) {
+        log::error("{}", why);
+        return kRunFailed;
+    }
     const auto folder = PrivateFolder::create();
     if (!folder) {
-        log::error("cannot make a folder in $XDG_RUNTIME_DIR or /tmp: {}; make one of them writable",
+        log::error("cannot make a folder in $XDG_RUNTIME_DIR, $TMPDIR, /tmp or /dev/shm: {}; make one of them writable",
                    std::strerror(folder.error().value));
         return kRunFailed;
     }

@@ -102,6 +102,10 @@ Result<std::string> defaultSocketPath() {
 }
 
 int serveMain(const ServeOptions& options) {
+    if (const std::string why = tooFewFiles(); !why.empty()) {
+        log::error("{}", why);
+        return EXIT_FAILURE;
+    }
     std::string path = options.socket;
     if (path.empty()) {
         auto standard = defaultSocketPath();
@@ -117,6 +121,7 @@ int serveMain(const ServeOptions& options) {
     // Of a caller that ignores it: how our own processes end would be lost.
     ::signal(SIGCHLD, SIG_DFL);
     raiseFileLimit();
+    surviveFileSizeLimit();
     Daemon daemon(options.decoder);
     Result<std::string> nodePath;
     if (options.cuse) {
@@ -135,7 +140,9 @@ int serveMain(const ServeOptions& options) {
         return EXIT_FAILURE;
     }
     std::vector<EventLoop::Registration> registrations;
-    for (const int signo : {SIGTERM, SIGINT, SIGHUP}) {
+    // A daemon outlives the terminal that it was started from.
+    ::signal(SIGHUP, SIG_IGN);
+    for (const int signo : {SIGTERM, SIGINT}) {
         auto registration = daemon.loop().signal(signo, [&daemon, signo] {
             log::info("{}: ending", ::sigdescr_np(signo));
             notify("STOPPING=1");
