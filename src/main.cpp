@@ -1,13 +1,17 @@
 // The command line: which subcommand, with which options.
 #include <CLI/CLI.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <charconv>
-#include <chrono>
+#include <cstdio>
 #include <cstdlib>
-#include <map>
+#include <cstring>
+#include <iostream>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <vector>
 
 #include "daedalus/base/log.h"
@@ -16,11 +20,26 @@
 #include "daedalus/tools/codecs.h"
 #include "daedalus/tools/decode.h"
 #include "daedalus/tools/doctor.h"
+#include "option_values.h"
 
 namespace daedalus {
 namespace {
 
 constexpr int kUsage = 2;
+
+/// A pipe or a file that we open must not get the number of a standard descriptor that the caller closed.
+void fillStandardDescriptors() {
+    for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+        if (::fcntl(fd, F_GETFD) < 0) std::ignore = ::open("/dev/null", O_RDWR);
+}
+
+/// `status`, or failure if what was printed did not reach its reader.
+int written(int status) {
+    std::cout.flush();
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0 && std::cout) return status;
+    log::error("stdout cannot be written: {}; make room, or give it another place", std::strerror(errno));
+    return EXIT_FAILURE;
+}
 
 /// All subcommands' options, as the user gave them.
 struct Options {
@@ -32,89 +51,48 @@ struct Options {
 };
 
 void addThreads(CLI::App* command, device::DeviceOptions& options) {
-    static const std::map<std::string, codec::ThreadType> kTypes = {
-        {"auto", codec::ThreadType::Auto}, {"frame", codec::ThreadType::Frame}, {"slice", codec::ThreadType::Slice}};
-    command->add_option("--threads", options.threads, "Threads that decode (default: as many as there are cores)")
-        ->type_name("N")
-        ->check(CLI::Range(1, 256));
-    command->add_option("--thread-type", options.threadType, "How threads share one stream: auto, frame or slice")
-        ->type_name("TYPE")
-        ->transform(CLI::CheckedTransformer(kTypes).description(""));
-}
-
-/// "WIDTHxHEIGHT": even numbers that a node can have. Returns what is wrong with it, or nothing.
-std::string parseFrameSize(const std::string& text, m2m::SessionLimits& limits) {
-    uint32_t width = 0;
-    uint32_t height = 0;
-    const char* const end = text.data() + text.size();
-    const auto first = std::from_chars(text.data(), end, width);
-    if (first.ec == std::errc() && first.ptr != end && *first.ptr == 'x') {
-        const auto second = std::from_chars(first.ptr + 1, end, height);
-        if (second.ec != std::errc() || second.ptr != end) height = 0;
-    }
-    const auto fits = [](uint32_t size) {
-        return size >= v4l2::kMinDimension && size <= v4l2::kMaxDimension && size % v4l2::kDimensionStep == 0;
-    };
-    if (!fits(width) || !fits(height))
-        return text + " is no frame size; write WIDTHxHEIGHT, both even and at most " + std::to_string(v4l2::kMaxDimension);
-    limits.maxWidth = width;
-    limits.maxHeight = height;
-    return {};
+    addNumber(command, "--threads", options.threads, 1, 256, "Threads that decode (default: as many as there are cores)");
+    addChoice<codec::ThreadType>(
+        command, "--thread-type", options.threadType,
+        {{"auto", codec::ThreadType::Auto}, {"frame", codec::ThreadType::Frame}, {"slice", codec::ThreadType::Slice}},
+        "How threads share one stream: auto, frame or slice")
+        ->type_name("TYPE");
 }
 
 void addLimits(CLI::App* command, device::Limits& limits) {
-    const char* const group = "Limits";
-    command
-        ->add_option_function<std::string>(
-            "--max-frame-size",
-            [&limits](const std::string& text) {
-                if (const auto wrong = parseFrameSize(text, limits.session); !wrong.empty())
-                    throw CLI::ValidationError("--max-frame-size", wrong);
-            },
-            "Largest coded frame of a stream (default: 8192x8192)")
-        ->type_name("WxH")
-        ->group(group);
-    command
-        ->add_option("--session-memory", limits.session.memory,
-                     "Memory of one session's buffers and decoded frames, as 512M or 4G (default: 4G)")
-        ->type_name("BYTES")
-        ->transform(CLI::AsSizeValue(false).description(""))
-        ->group(group);
-    command->add_option("--user-sessions", limits.sessionsPerUser, "Sessions that one user may have open (default: 1024)")
-        ->type_name("N")
-        ->check(CLI::PositiveNumber.description(""))
-        ->group(group);
-    command
-        ->add_option_function<double>(
-            "--frame-time",
-            [&limits](double seconds) {
-                limits.session.decodeTime = std::chrono::milliseconds(static_cast<int64_t>(seconds * 1000));
-            },
-            "Longest time that decoding one frame may take; 0: no limit (default: 30)")
-        ->type_name("SECONDS")
-        ->check(CLI::Range(0.0, 86400.0).description(""))
-        ->group(group);
+    const auto frameSize = [&limits](const std::string& text) {
+        return parseFrameSize(text, limits.session.maxWidth, limits.session.maxHeight);
+    };
+    const auto memory = [&limits](const std::string& text) { return parseBytes(text, limits.session.memory); };
+    const auto frameTime = [&limits](const std::string& text) { return parseSeconds(text, limits.session.decodeTime); };
+    const std::vector<CLI::Option*> all = {
+        addWord(command, "--max-frame-size", frameSize, "Largest coded frame of a stream (default: 8192x8192)")
+            ->type_name("WxH"),
+        addWord(command, "--session-memory", memory,
+                "Memory of one session's buffers and decoded frames, as 512M or 4G (default: 4G)")
+            ->type_name("BYTES"),
+        addNumber(command, "--user-sessions", limits.sessionsPerUser, 1, UINT32_MAX,
+                  "Sessions that one user may have open (default: 1024)"),
+        addWord(command, "--frame-time", frameTime, "Longest time that decoding one frame may take; 0: no limit (default: 30)")
+            ->type_name("SECONDS"),
+    };
+    for (CLI::Option* option : all) option->group("Limits");
 }
 
 /// What `run` and `serve` let the user decide about their nodes; an option that only a daemon of one's own heeds is refused
 /// beside `elsewhere`.
 void addDecoder(CLI::App* command, device::DeviceOptions& options, const std::vector<CLI::Option*>& elsewhere = {}) {
-    static const std::map<std::string, v4l2::PlanesApi> kPlanes = {{"multi", v4l2::PlanesApi::Multi},
-                                                                   {"single", v4l2::PlanesApi::Single}};
     addThreads(command, options);
-    CLI::Option* planes =
-        command
-            ->add_option("--planes", options.planes,
-                         "Which API's buffers the node has, multi-planar or single-planar ones: multi, single")
-            ->type_name("API")
-            ->transform(CLI::CheckedTransformer(kPlanes).description(""));
-    CLI::Option* lenient =
+    const std::vector<CLI::Option*> own = {
+        addChoice<v4l2::PlanesApi>(command, "--planes", options.planes,
+                                   {{"multi", v4l2::PlanesApi::Multi}, {"single", v4l2::PlanesApi::Single}},
+                                   "Which API's buffers the node has, multi-planar or single-planar ones: multi, single")
+            ->type_name("API"),
         command->add_flag("--lenient-poll", options.lenientPoll,
-                          "poll() without POLLERR before streaming starts: mpv and OpenCV crash of it in libavcodec");
-    for (CLI::Option* other : elsewhere) {
-        lenient->excludes(other);
-        planes->excludes(other);
-    }
+                          "poll() without POLLERR before streaming starts: mpv and OpenCV crash of it in libavcodec"),
+    };
+    for (CLI::Option* option : own)
+        for (CLI::Option* other : elsewhere) option->excludes(other);
     addLimits(command, options.limits);
 }
 
@@ -173,11 +151,13 @@ CLI::App* addDecode(CLI::App& app, tools::DecodeOptions& options) {
     command->add_option("--framemd5", options.frameMd5, "Write each frame's MD5 as FFmpeg's framemd5 does (- for stdout)")
         ->type_name("FILE");
     command->add_option("-o", options.output, "Write raw frames (- for stdout)")->type_name("FILE");
-    command->add_option("--frames", options.frames, "Stop after so many frames")->type_name("N");
-    command->add_option("--timeout", options.timeoutSeconds, "Give up after so many seconds without progress (default: 10)")
+    addNumber(command, "--frames", options.frames, 0, UINT64_MAX, "Stop after so many frames; 0: after all of them");
+    addNumber(command, "--timeout", options.timeoutSeconds, 1, UINT32_MAX,
+              "Give up after so many seconds without progress (default: 10)")
         ->type_name("SECONDS");
     addThreads(command, options.decoder);
-    command->add_option("INPUT", options.input, "Any container that libavformat reads, IVF, or a raw stream")->required();
+    // Whether it is there is asked after the parser has told of words that it does not know.
+    command->add_option("INPUT", options.input, "Any container that libavformat reads, IVF, or a raw stream; - for stdin");
     return command;
 }
 
@@ -201,6 +181,21 @@ std::string_view subcommandOf(const std::vector<std::string>& words) {
 
 int usageStatus(std::string_view subcommand) { return subcommand == "run" ? daemon::kRunFailed : kUsage; }
 
+/// Tells what is wrong with the command line, and where to look.
+int wrongUsage(const std::string& subcommand, const std::string& what) {
+    log::error("{}; see `daedalus {}--help`", what, subcommand.empty() ? "" : subcommand + " ");
+    return usageStatus(subcommand);
+}
+
+/// What the user is told of a parser's error.
+std::string usageError(const CLI::App& app, const std::string& subcommand, const CLI::ParseError& error) {
+    const auto extras = app.remaining(true);
+    if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr || extras.empty()) return error.what();
+    const std::string command = subcommand.empty() ? "daedalus" : "daedalus " + subcommand;
+    return extras.front() + (extras.front().starts_with('-') ? ": no such option of `" : ": one word too many for `") +
+           command + "`";
+}
+
 int daedalusMain(std::vector<std::string> words) {
     const std::string subcommand(subcommandOf(words));
     Options options;
@@ -213,9 +208,6 @@ int daedalusMain(std::vector<std::string> words) {
     CLI::App app("A V4L2 stateful video decoder (/dev/videoN) in userspace", "daedalus");
     app.set_version_flag("--version", "daedalus " DAEDALUS_VERSION);
     app.require_subcommand(1);
-    app.failure_message([](const CLI::App*, const CLI::Error& error) {
-        return std::string("daedalus: ") + error.what() + "; see `daedalus --help` and `daedalus COMMAND --help`\n";
-    });
     CLI::App* run = addRun(app, options.run);
     CLI::App* serve = addServe(app, options.serve);
     CLI::App* decode = addDecode(app, options.decode);
@@ -234,7 +226,9 @@ int daedalusMain(std::vector<std::string> words) {
         std::ranges::reverse(words);
         app.parse(words);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? EXIT_SUCCESS : usageStatus(subcommand);
+        // --help and --version are errors, too.
+        if (error.get_exit_code() == 0) return written(app.exit(error));
+        return wrongUsage(subcommand, usageError(app, subcommand, error));
     }
 
     if (const auto configured = log::configure(options.log); !configured) {
@@ -252,12 +246,17 @@ int daedalusMain(std::vector<std::string> words) {
         return daemon::runMain(options.run);
     }
     if (serve->parsed()) return daemon::serveMain(options.serve);
-    if (decode->parsed()) return tools::decodeMain(options.decode);
-    if (codecs->parsed()) return tools::codecsMain();
-    return tools::doctorMain(options.doctor);
+    if (decode->parsed()) {
+        if (options.decode.input.empty()) return wrongUsage(subcommand, "decode: no INPUT");
+        return tools::decodeMain(options.decode);
+    }
+    return written(codecs->parsed() ? tools::codecsMain() : tools::doctorMain(options.doctor));
 }
 
 }  // namespace
 }  // namespace daedalus
 
-int main(int argc, char** argv) { return daedalus::daedalusMain({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+    daedalus::fillStandardDescriptors();
+    return daedalus::daedalusMain({argv + 1, argv + argc});
+}
