@@ -4,64 +4,21 @@
 Usage: cli_errors.py DAEDALUS PRELOAD_LIBRARY
 """
 
-import errno
 import os
 import pathlib
-import signal
+import resource
+import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
-import threading
-import time
 import unittest
 
-DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
-PRELOAD = pathlib.Path(sys.argv[2]).resolve()
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from daedalus_tests.command import DAEDALUS, PRELOAD, InFolder, daedalus, environment, ivf  # noqa: E402
 
 
-def environment(**changes):
-    result = {key: value for key, value in os.environ.items() if not key.startswith("DAEDALUS_")}
-    result["DAEDALUS_PRELOAD"] = str(PRELOAD)
-    for key, value in changes.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = value
-    return result
-
-
-def daedalus(*words, **changes):
-    return subprocess.run([DAEDALUS, *words], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
-                          env=environment(**changes), check=False)
-
-
-def ivf(fourcc, *frames, time_base=(25, 1)):
-    """An IVF file's bytes."""
-    header = struct.pack("<4sHH4sHHIIII", b"DKIF", 0, 32, fourcc, 64, 64, *time_base, len(frames), 0)
-    return header + b"".join(struct.pack("<IQ", len(frame), i) + frame for i, frame in enumerate(frames))
-
-
-class Errors(unittest.TestCase):
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="daedalus-test-")
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-
-    def file(self, name, content):
-        path = self.folder / name
-        path.write_bytes(content)
-        return str(path)
-
-    def refused(self, status, *said, words, **changes):
-        """`words` must fail with `status`, with all of `said` on stderr and nothing on stdout."""
-        done = daedalus(*words, **changes)
-        self.assertEqual(done.returncode, status, done.stderr)
-        for text in said:
-            self.assertIn(text, done.stderr)
-        self.assertEqual(done.stdout, "")
-
+class Errors(InFolder):
     def test_usage(self):
         self.refused(2, "--help", words=[])
         self.refused(2, "nonsense", words=["nonsense"])
@@ -70,6 +27,44 @@ class Errors(unittest.TestCase):
         self.refused(2, "--device", words=["decode", "--device", "/dev/video0", "--in-process", "x"])
         self.refused(2, "loud", "info", words=["--log", "loud", "doctor"])
         self.refused(2, "--threads", words=["serve", "--threads", "0"])
+
+    def test_values(self):
+        rows = [
+            (["decode", "--frames", "-1", "x"], "--frames: -1", "whole number"),
+            (["decode", "--frames", "9" * 30, "x"], "--frames: 9", "too large"),
+            (["decode", "--timeout", "0", "x"], "--timeout: 0", "from 1 on"),
+            (["serve", "--session-memory", "0"], "--session-memory: 0", "512M"),
+            (["serve", "--session-memory", "-1"], "--session-memory: -1", "512M"),
+            (["serve", "--session-memory", "lots"], "--session-memory: lots", "512M"),
+            (["serve", "--session-memory", "99999999T"], "--session-memory: 99999999T", "512M"),
+            (["serve", "--frame-time", "nan"], "--frame-time: nan", "0 to 86400"),
+            (["serve", "--frame-time", "-1"], "--frame-time: -1", "0 to 86400"),
+            (["serve", "--user-sessions", "0"], "--user-sessions: 0", "from 1 on"),
+            (["serve", "--thread-type", "foo"], "--thread-type: foo", "auto, frame, slice"),
+            (["serve", "--planes", "two"], "--planes: two", "multi, single"),
+            (["serve", "--threads", "257"], "--threads: 257", "from 1 to 256"),
+            (["serve", "--max-frame-size", "1x"], "--max-frame-size: 1x", "WIDTHxHEIGHT"),
+        ]
+        for words, *said in rows:
+            self.refused(2, *said, f"daedalus {words[0]} --help", words=words)
+
+    def test_unknown_options(self):
+        self.refused(2, "--bogus: no such option of `daedalus decode`", words=["decode", "--bogus"])
+        self.refused(2, "--bogus: no such option of `daedalus decode`", words=["decode", "--bogus", "x"])
+        self.refused(2, "--bogus: no such option of `daedalus serve`", words=["serve", "--bogus"])
+        self.refused(2, "--bogus: no such option", words=["--bogus", "doctor"])
+        self.refused(2, "there: one word too many for `daedalus serve`", words=["serve", "there"])
+
+    def test_full_output(self):
+        for words in (["--help"], ["--version"], ["run", "--help"], ["codecs"], ["doctor"]):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                self.refused(1, "stdout", "No space left on device", words=words, stdout=full)
+
+    def test_names_with_control_characters(self):
+        said = self.refused(1, "a\\nb\\x1b[31m\\x9b", words=["decode", "--in-process", "a\nb\033[31m\u009b"])
+        self.assertNotIn("\033", said)
+        self.assertEqual(said.count("\n"), 1)
+        self.refused(127, "\\x1b[31m", words=["run", "--", "\033[31m"])
 
     def test_version_and_help(self):
         done = daedalus("--version")
@@ -92,6 +87,19 @@ class Errors(unittest.TestCase):
         key = b"\x10\x02\x00\x9d\x01\x2a\x40\x00\x40\x00"
         headers = self.file("headers.ivf", ivf(b"VP80", key, key, key))
         self.refused(1, "no picture", "2 were lost", words=["decode", "--in-process", headers])
+
+    def test_decode_standard_input(self):
+        garbage = self.file("garbage.ivf", ivf(b"VP80", b"\xff" * 50, b"\x5a" * 50))
+        for name in ("-", "/dev/stdin"):
+            with open(garbage, encoding="latin-1") as stream:
+                self.refused(1, "no picture", words=["decode", "--in-process", name], stdin=stream)
+            with subprocess.Popen(["cat", garbage], stdout=subprocess.PIPE) as cat:
+                self.refused(1, "no picture", words=["decode", "--in-process", name], stdin=cat.stdout)
+            self.refused(1, f"{name}: ", "no video stream", words=["decode", "--in-process", name])
+
+    def test_decode_tells_the_reason_of_the_demuxer(self):
+        truncated = self.file("truncated.mp4", struct.pack(">I4s4sI4sI4s", 20, b"ftyp", b"isom", 0, b"isom", 8000, b"mdat") + b"x" * 500)
+        self.refused(1, "no video stream", "moov atom not found", words=["decode", "--in-process", truncated])
 
     def test_decode_device(self):
         stream = self.file("stream.ivf", ivf(b"VP80", b"\xff" * 50))
@@ -123,6 +131,11 @@ class Errors(unittest.TestCase):
         self.refused(127, "nonexistent-program", words=["run", "--", "nonexistent-program"])
         self.refused(126, "Permission denied", words=["run", "--", self.file("data", b"data")])
 
+    def test_run_within_a_run(self):
+        inner = daedalus("run", "--", DAEDALUS, "run", "--", "sh", "-c", "test -c $DAEDALUS_NODE")
+        self.assertEqual(inner.returncode, 0, inner.stderr)
+        self.assertIn("takes the place of the node of the surrounding `daedalus run`", inner.stderr)
+
     def test_run_on_a_device(self):
         self.refused(125, "--device /dev/video250", "no such device", "serve --cuse",
                      words=["run", "--device", "/dev/video250", "--", "true"])
@@ -132,7 +145,35 @@ class Errors(unittest.TestCase):
             self.refused(125, "--device", other[0], words=["run", "--device", "/dev/video0", *other, "--", "true"])
 
     def test_attach_to_something_else(self):
-        self.refused(125, "--attach", words=["run", "--attach", self.file("file", b""), "--", "true"])
+        self.refused(125, "--attach", "is a file, not a socket", words=["run", "--attach", self.file("file", b""), "--", "true"])
+        self.refused(125, "--attach", "is a folder", words=["run", "--attach", str(self.folder), "--", "true"])
+        for kind, said in ((socket.SOCK_SEQPACKET, "nobody answers"), (socket.SOCK_STREAM, "another program")):
+            path = str(self.folder / f"socket{int(kind)}")
+            with socket.socket(socket.AF_UNIX, kind) as mute:
+                mute.bind(path)
+                mute.listen()
+                self.refused(125, f"--attach {path}", said, words=["run", "--attach", path, "--", "true"])
+
+    def test_programs_that_the_library_does_not_reach(self):
+        def warned(program, *said):
+            done = daedalus("run", "--", program, "--version")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            for text in said:
+                self.assertIn(text, done.stderr)
+
+        # Every Debian's is static: it repairs broken libraries.
+        warned("/sbin/ldconfig", "statically linked", "serve --cuse")
+        script = self.file("script", b"#! /sbin/ldconfig --print-cache\n", mode=0o755)
+        self.assertIn("/sbin/ldconfig is statically linked", daedalus("run", "--", script).stderr)
+        if os.geteuid() == 0:
+            setuid = self.file("setuid", pathlib.Path("/bin/true").read_bytes())
+            os.chown(setuid, 65534, -1)
+            os.chmod(setuid, 0o4755)
+            self.folder.chmod(0o755)
+            warned(setuid, "is setuid")
+        else:
+            warned("/bin/su", "is setuid")
+        self.assertNotIn("warning", daedalus("run", "--", "true").stderr)
 
     def test_serve(self):
         self.refused(1, "/nonexistent/", words=["serve", "--socket", "/nonexistent/daedalus.sock"])
@@ -143,187 +184,93 @@ class Errors(unittest.TestCase):
             self.refused(1, "XDG_RUNTIME_DIR", "--socket", words=["serve"], XDG_RUNTIME_DIR=None)
 
 
-class Serve(unittest.TestCase):
-    """A daemon that stays, and its end."""
-
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="daedalus-test-")
-        self.addCleanup(folder.cleanup)
-        self.socket = pathlib.Path(folder.name) / "daedalus.sock"
-
-    def serve(self):
-        server = subprocess.Popen([DAEDALUS, "serve", "--socket", self.socket], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                  text=True, env=environment())
-        self.addCleanup(server.stderr.close)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.kill)
-        self.assertIn("serving /dev/video", server.stderr.readline())
-        return server
-
-    def test_ends_cleanly(self):
-        for signo in (signal.SIGTERM, signal.SIGINT):
-            server = self.serve()
-            self.assertTrue(self.socket.is_socket())
-            server.send_signal(signo)
-            self.assertEqual(server.wait(20), 0)
-            self.assertFalse(self.socket.exists())
-
-    def test_one_daemon_per_socket(self):
-        self.serve()
-        second = daedalus("serve", "--socket", self.socket)
-        self.assertEqual(second.returncode, 1)
-        self.assertIn("another daemon", second.stderr)
-
-    def test_replaces_the_socket_of_a_dead_daemon(self):
-        server = self.serve()
-        server.kill()
-        server.wait()
-        self.assertTrue(self.socket.exists())
-        dead = daedalus("run", "--attach", self.socket, "--", "true")
-        self.assertEqual(dead.returncode, 125)
-        self.assertIn("no daemon", dead.stderr)
-        self.serve()
-        self.assertEqual(daedalus("run", "--attach", self.socket, "--", "true").returncode, 0)
-
-    def test_attached_program_sees_the_node(self):
-        self.serve()
-        seen = daedalus("run", "--attach", self.socket, "--", "sh", "-c", "test -c $DAEDALUS_NODE && ls -d $DAEDALUS_NODE")
-        self.assertEqual(seen.returncode, 0, seen.stderr)
-        self.assertRegex(seen.stdout, r"^/dev/video\d+$")
-
-    def test_open_files_fail_when_the_daemon_goes(self):
-        for end in (signal.SIGTERM, signal.SIGKILL):
-            server = self.serve()
-            program = """
-import errno, fcntl, os, select, sys
-node = os.open(os.environ["DAEDALUS_NODE"], os.O_RDWR)
-fcntl.ioctl(node, 0x80685600, bytearray(104))
-print("open", flush=True)
-poll = select.poll()
-poll.register(node, 0)
-events = poll.poll(20000)
-assert events and events[0][1] & select.POLLHUP, events
-try:
-    fcntl.ioctl(node, 0x80685600, bytearray(104))
-except OSError as error:
-    assert error.errno == errno.ENODEV, error
-    sys.exit(7)
-"""
-            client = subprocess.Popen([DAEDALUS, "run", "--attach", self.socket, "--", sys.executable, "-c", program],
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                      text=True, env=environment())
-            self.addCleanup(client.stdout.close)
-            self.assertEqual(client.stdout.readline(), "open\n")
-            server.send_signal(end)
-            self.assertEqual(client.wait(30), 7)
-            server.wait(20)
-
-    def test_decode_says_that_the_daemon_has_gone(self):
-        server = self.serve()
-        # An input that never ends: decode waits in the middle of it.
-        pipe = self.socket.parent / "input.ivf"
-        os.mkfifo(pipe)
-        client = subprocess.Popen([DAEDALUS, "run", "--attach", self.socket, "--", DAEDALUS, "decode", pipe],
-                                  stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment())
-        self.addCleanup(client.stderr.close)
-        self.addCleanup(client.wait)
-        self.addCleanup(client.kill)
-        with open(pipe, "wb") as stream:
-            stream.write(ivf(b"VP80", *[b"\x5a" * 100] * 60))
-            stream.flush()
-            time.sleep(1)
-            server.kill()
-            stream.write(struct.pack("<IQ", 100, 61) + b"\x5a" * 100)
-        errors = client.communicate(timeout=60)[1]
-        self.assertEqual(client.returncode, 1, errors)
-        self.assertIn("daemon behind it has gone", errors)
+# A program that opens the node and asks who it is.
+ASKS = "import fcntl, os; fcntl.ioctl(os.open(os.environ['DAEDALUS_NODE'], os.O_RDWR), 0x80685600, bytearray(104))"
 
 
-# proto/wire.h: Request {kind, flags, session, value, length, sequence, cmd, ...}, and what this build speaks.
-REQUEST = struct.Struct("=IIQQQII16x")
-HELLO, PROTOCOL = 1, 1
+def limited(what, to):
+    return lambda: resource.setrlimit(what, (to, to))
 
 
-class OtherDaemon:
-    """A daemon that speaks another version of the protocol: it answers each HELLO with EPROTO, or, as one that does not look,
-    with its own version. A context; the value is its socket."""
-
-    def __init__(self, folder, looks):
-        self.path = pathlib.Path(folder) / "other.sock"
-        self.looks, self.greeted = looks, 0
-        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.listener.bind(str(self.path))
-        self.listener.listen()
-
-    def __enter__(self):
-        threading.Thread(target=self.serve, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.listener.close()
-
-    def serve(self):
-        while True:
-            try:
-                client = self.listener.accept()[0]
-            except OSError:
-                return
-            with client:
-                while request := client.recv(8192):
-                    self.greeted += 1
-                    self.answer(client, REQUEST.unpack_from(request))
-
-    def answer(self, client, request):
-        kind, sequence = request[0], request[5]
-        assert kind == HELLO, f"asked for {kind} after an answer that ends the conversation"
-        body = b"" if self.looks else struct.pack("=IIQII64s32sQ", PROTOCOL + 1, 0, 7, 81, 250, b"/dev/video250", b"other", 0)
-        client.send(struct.pack("=IiIIQII32x", sequence, errno.EPROTO if self.looks else 0, 0, 0, 0, len(body), 0) + body)
+def closing(*fds):
+    def close():
+        for fd in fds:
+            os.close(fd)
+    return close
 
 
-class Versions(unittest.TestCase):
-    """Client and daemon of different builds."""
+class Surroundings(InFolder):
+    """What a shell, a container or another host may do to the command."""
 
-    def setUp(self):
-        folder = tempfile.TemporaryDirectory(prefix="daedalus-test-")
-        self.addCleanup(folder.cleanup)
-        self.folder = folder.name
+    def in_namespace(self, mounts, *words, **changes):
+        """Runs the command behind `mounts`, a shell's lines, in mount and user namespaces of its own."""
+        if subprocess.run(["unshare", "-rm", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest("this host grants no user and mount namespaces")
+        return subprocess.run(["unshare", "-rm", "sh", "-ec", mounts + '\nexec "$@"', "sh", DAEDALUS, *words], text=True, timeout=60,
+                              stdin=subprocess.DEVNULL, capture_output=True, env=environment(**changes), check=False)
 
-    def test_run_attaches_to_no_other_version(self):
-        for looks in (True, False):
-            with OtherDaemon(self.folder, looks) as other:
-                done = daedalus("run", "--attach", other.path, "--", "true")
-                self.assertEqual(done.returncode, 125, done.stderr)
-                for text in (f"--attach {other.path}", "not a daemon of this version", "restart it from the same build"):
-                    self.assertIn(text, done.stderr)
-            other.path.unlink()
+    def test_limit_of_file_sizes(self):
+        stream = self.file("stream.ivf", ivf(b"VP80", b"\xff" * 50))
+        for way in (["decode", "--in-process"], ["run", "--", DAEDALUS, "decode"]):
+            self.refused(1, "REQBUFS", "out of memory", words=[*way, stream], before=limited(resource.RLIMIT_FSIZE, 8192))
 
-    def test_programs_find_no_node_of_another_version(self):
-        program = "import os\ntry: os.open('/dev/video250', os.O_RDWR)\nexcept FileNotFoundError: print('no node')"
-        for looks in (True, False):
-            with OtherDaemon(self.folder, looks) as other:
-                done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False,
-                                      env=environment(LD_PRELOAD=str(PRELOAD), DAEDALUS_SOCKET=str(other.path)))
-                self.assertEqual((done.returncode, done.stdout), (0, "no node\n"), done.stderr)
-                self.assertGreater(other.greeted, 0)
-            other.path.unlink()
+    def test_limit_of_open_files(self):
+        for status, words in ((125, ["run", "--", "true"]), (1, ["serve", "--socket", str(self.folder / "socket")])):
+            self.refused(status, "16 files", "ulimit -n", words=words, before=limited(resource.RLIMIT_NOFILE, 16))
 
-    def test_the_daemon_tells_of_clients_of_another_version(self):
-        path = pathlib.Path(self.folder) / "daedalus.sock"
-        server = subprocess.Popen([DAEDALUS, "serve", "--socket", path], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                  text=True, env=environment())
-        self.addCleanup(server.stderr.close)
-        self.addCleanup(server.wait)
-        self.addCleanup(server.kill)
-        self.assertIn("serving /dev/video", server.stderr.readline())
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
-            client.settimeout(20)
-            client.connect(str(path))
-            client.send(REQUEST.pack(HELLO, 0, 0, PROTOCOL + 1, 0, 5, 0))
-            self.assertEqual(struct.unpack_from("=Ii", client.recv(8192)), (5, errno.EPROTO))
-        said = server.stderr.readline()
-        for text in (f"pid {os.getpid()}", f"speaks version {PROTOCOL + 1}", f"this daemon speaks {PROTOCOL}",
-                     "use the libdaedalus-preload.so that was built with it"):
-            self.assertIn(text, said)
+    def test_standard_descriptors_are_closed(self):
+        garbage = self.file("garbage.ivf", ivf(b"VP80", b"\xff" * 50))
+        rows = [(["run", "--", sys.executable, "-c", ASKS], 0), (["codecs"], 0), (["doctor"], 0), (["decode", "--in-process", garbage], 1)]
+        for closed in ((0,), (1,), (2,), (0, 1, 2)):
+            for words, status in rows:
+                done = daedalus(*words, before=closing(*closed))
+                self.assertEqual(done.returncode, status, (words, closed, done.stderr))
+
+    def test_places_for_the_private_folder(self):
+        unwritable = "for folder in $UNWRITABLE; do mount -t tmpfs -o ro none $folder; done"
+        run = ["run", "--", sys.executable, "-c", ASKS]
+        for places in ("/tmp", "/tmp /dev/shm"):
+            done = self.in_namespace(unwritable, *run, XDG_RUNTIME_DIR=None, TMPDIR="/var/tmp", UNWRITABLE=places)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.in_namespace(unwritable, *run, XDG_RUNTIME_DIR=None, TMPDIR=None, UNWRITABLE="/tmp")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        done = self.in_namespace(unwritable, *run, XDG_RUNTIME_DIR=None, TMPDIR=None, UNWRITABLE="/tmp /dev/shm")
+        self.assertEqual(done.returncode, 125, done.stderr)
+        for text in ("XDG_RUNTIME_DIR", "TMPDIR", "/tmp", "/dev/shm"):
+            self.assertIn(text, done.stderr)
+
+    def test_full_shared_memory(self):
+        done = self.in_namespace("mount -t tmpfs -o size=4k none /dev/shm; head -c 4096 /dev/zero >/dev/shm/full", "run", "--",
+                                 sys.executable, "-c", ASKS)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_without_proc(self):
+        run = ["run", "--", sys.executable, "-c", ASKS]
+        for preload in (str(PRELOAD), None):
+            done = self.in_namespace("mount -t tmpfs none /proc", *run, DAEDALUS_PRELOAD=preload)
+            self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_doctor_without_modules(self):
+        if os.path.exists("/dev/cuse"):
+            self.skipTest("this host has CUSE")
+        done = self.in_namespace("[ ! -d /lib/modules ] || mount -t tmpfs none /lib/modules", "doctor")
+        self.assertIn("this kernel has no CUSE", done.stdout)
+
+    def test_a_moved_installation_finds_its_library(self):
+        (self.folder / "moved/bin").mkdir(parents=True)
+        command = self.folder / "moved/bin/daedalus"
+        shutil.copy(DAEDALUS, command)
+
+        def run():
+            return subprocess.run([command, "doctor"], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+                                  env=environment(DAEDALUS_PRELOAD=None), check=False).stdout.splitlines()[0]
+
+        here = [word.strip(",;") for word in run().split() if word.startswith(str(self.folder / "moved/lib"))]
+        self.assertEqual(len(here), 1, run())
+        pathlib.Path(here[0]).parent.mkdir(parents=True)
+        shutil.copy(PRELOAD, here[0])
+        self.assertIn(here[0], run())
+        self.assertIn("ok", run())
 
 
 if __name__ == "__main__":
