@@ -31,7 +31,7 @@ void copyOut(const T& value, std::span<std::byte> into) {
 
 }  // namespace
 
-const ControlInfo* Controls::find(uint32_t id) const {
+const ControlInfo* StreamControls::find(uint32_t id) const {
     const auto table = controlTable();
     const uint32_t plain = id & V4L2_CTRL_ID_MASK;
     const bool plainToo = (id & V4L2_CTRL_FLAG_NEXT_CTRL) != 0;
@@ -44,10 +44,10 @@ const ControlInfo* Controls::find(uint32_t id) const {
     return found == table.end() ? nullptr : &*found;
 }
 
-Result<int64_t> Controls::get(const ControlInfo& control) const {
+Result<int64_t> StreamControls::get(const ControlInfo& control) const {
     if (control.flags & V4L2_CTRL_FLAG_WRITE_ONLY) return fail(EACCES);
     if (control.source == ControlSource::MinCaptureBuffers) return context_.minCaptureBuffers();
-    const auto& stream = context_.stream();
+    const auto* stream = context_.stream();
     if (stream && control.source == ControlSource::BitDepth) return stream->sampling().bitDepth;
     if (stream && control.source == ControlSource::Chroma) return static_cast<int64_t>(stream->sampling().chroma);
     if (stream && stream->pixelAspectNum > 0 && stream->pixelAspectDen > 0) {
@@ -62,13 +62,13 @@ Result<int64_t> Controls::get(const ControlInfo& control) const {
     return offered ? item : control.defaultValue;
 }
 
-void Controls::read(const ControlInfo& control, std::span<std::byte> into) const {
+void StreamControls::read(const ControlInfo& control, std::span<std::byte> into) const {
     const v4l2::Hdr10 hdr10 = context_.stream() ? context_.stream()->hdr10 : v4l2::Hdr10{};
     if (control.source == ControlSource::ContentLight) copyOut(hdr10.contentLight, into);
     if (control.source == ControlSource::MasteringDisplay) copyOut(hdr10.masteringDisplay, into);
 }
 
-std::vector<const ControlInfo*> Controls::takeChanged() {
+std::vector<const ControlInfo*> StreamControls::takeChanged() {
     std::vector<const ControlInfo*> changed;
     for (const ControlInfo& control : controlTable()) {
         if (!has(control) || control.source == ControlSource::None) continue;

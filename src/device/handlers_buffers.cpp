@@ -98,7 +98,7 @@ Result<> reqbufs(Session& session, v4l2_requestbuffers& request, CallContext&) {
     const auto count = queue->request(request.count, request.memory);
     if (!count) return fail(count.error());
     request.count = *count;
-    if (queue->isOutput() && *count == 0) session.context().forgetStream();
+    if (*count == 0) session.context().buffersFreed(*queue);
     return {};
 }
 

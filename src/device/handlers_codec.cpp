@@ -19,7 +19,7 @@ Result<> try_decoder_cmd(Session&, v4l2_decoder_cmd& command, CallContext&) {
 
 Result<> decoder_cmd(Session& session, v4l2_decoder_cmd& command, CallContext& call) {
     if (auto ok = try_decoder_cmd(session, command, call); !ok) return ok;
-    return command.cmd == V4L2_DEC_CMD_STOP ? session.context().stop() : session.context().start();
+    return command.cmd == V4L2_DEC_CMD_STOP ? session.stateful().stop() : session.stateful().start();
 }
 
 }  // namespace daedalus::device

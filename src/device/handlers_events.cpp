@@ -6,24 +6,19 @@ namespace daedalus::device {
 
 Result<> subscribe_event(Session& session, v4l2_event_subscription& subscription, CallContext&) {
     std::optional<v4l2_event> initial;
-    switch (subscription.type) {
-        case V4L2_EVENT_EOS:
-        case V4L2_EVENT_SOURCE_CHANGE:
-            break;
-        case V4L2_EVENT_CTRL: {
-            const auto* control = session.controls().find(subscription.id & V4L2_CTRL_ID_MASK);
-            if (!control) return fail(EINVAL);
-            // A class has no value to tell of, but may be subscribed to. Of a compound one only that it changed can be told.
-            if (control->type == V4L2_CTRL_TYPE_CTRL_CLASS) break;
-            if (!(subscription.flags & V4L2_EVENT_SUB_FL_SEND_INITIAL)) break;
+    if (subscription.type == V4L2_EVENT_CTRL) {
+        const auto* control = session.controls().find(subscription.id & V4L2_CTRL_ID_MASK);
+        if (!control) return fail(EINVAL);
+        // A class has no value to tell of, but may be subscribed to. Of a compound one only that it changed can be told.
+        const bool tells = control->type != V4L2_CTRL_TYPE_CTRL_CLASS && (subscription.flags & V4L2_EVENT_SUB_FL_SEND_INITIAL);
+        if (tells) {
             uint32_t changes = V4L2_EVENT_CTRL_CH_FLAGS;
             const auto value = control->isCompound() ? int64_t{0} : session.controls().get(*control);
             if (value) changes |= V4L2_EVENT_CTRL_CH_VALUE;
             initial = controlEvent(*control, value.value_or(0), changes);
-            break;
         }
-        default:
-            return fail(EINVAL);
+    } else if (!session.context().tells(subscription.type)) {
+        return fail(EINVAL);
     }
     session.events().subscribe(subscription.type, subscription.id, subscription.flags, initial);
     return {};

@@ -49,7 +49,7 @@ void write(v4l2_format& format, const m2m::OutputFormat& output) {
 }
 
 void write(v4l2_format& format, const v4l2::RawFormat& raw, const v4l2::FrameLayout& layout, uint32_t field,
-           const m2m::StatefulContext& context) {
+           const m2m::Context& context) {
     auto& pix = format.fmt.pix_mp;
     pix = {};
     pix.width = layout.width;
@@ -64,29 +64,11 @@ void write(v4l2_format& format, const v4l2::RawFormat& raw, const v4l2::FrameLay
     writeColour(pix, context.captureFormat().colorimetry);
 }
 
-std::vector<const v4l2::CodedFormat*> offeredCoded(Session& session) {
+std::vector<const v4l2::CodedFormat*> offeredCoded(const Device::Shared& device) {
     std::vector<const v4l2::CodedFormat*> offered;
     for (const auto& coded : v4l2::codedFormats())
-        if (session.device().offers(coded)) offered.push_back(&coded);
+        if (device.offers(coded)) offered.push_back(&coded);
     return offered;
-}
-
-m2m::OutputFormat adjustOutput(Session& session, const v4l2_pix_format_mplane& pix) {
-    m2m::OutputFormat output;
-    output.coded = v4l2::findCoded(pix.pixelformat);
-    if (!output.coded || !session.device().offers(*output.coded)) output.coded = offeredCoded(session).front();
-    // 0 means "the stream will tell".
-    const auto& limits = session.device().options.limits.session;
-    output.width = std::clamp(pix.width == 0 ? kDefaultWidth : pix.width, v4l2::kMinDimension, limits.maxWidth);
-    output.height = std::clamp(pix.height == 0 ? kDefaultHeight : pix.height, v4l2::kMinDimension, limits.maxHeight);
-    const uint32_t wanted = pix.num_planes > 0 ? pix.plane_fmt[0].sizeimage : 0;
-    output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), kMaxSizeImage);
-    // Frames are always whole. A client that knows the stream as interlaced (GStreamer) insists on reading its word back.
-    const bool interlaced =
-        pix.field == V4L2_FIELD_INTERLACED || pix.field == V4L2_FIELD_INTERLACED_TB || pix.field == V4L2_FIELD_INTERLACED_BT;
-    output.field = interlaced ? pix.field : uint32_t{V4L2_FIELD_NONE};
-    output.colorimetry = sanitized(pix);
-    return output;
 }
 
 struct AdjustedCapture {
@@ -110,10 +92,28 @@ AdjustedCapture adjustCapture(Session& session, const v4l2_pix_format_mplane& pi
 
 }  // namespace
 
+m2m::OutputFormat adjustOutput(const Device::Shared& device, const v4l2_pix_format_mplane& pix) {
+    m2m::OutputFormat output;
+    output.coded = v4l2::findCoded(pix.pixelformat);
+    if (!output.coded || !device.offers(*output.coded)) output.coded = offeredCoded(device).front();
+    // 0 means "the stream will tell".
+    const auto& limits = device.options.limits.session;
+    output.width = std::clamp(pix.width == 0 ? kDefaultWidth : pix.width, v4l2::kMinDimension, limits.maxWidth);
+    output.height = std::clamp(pix.height == 0 ? kDefaultHeight : pix.height, v4l2::kMinDimension, limits.maxHeight);
+    const uint32_t wanted = pix.num_planes > 0 ? pix.plane_fmt[0].sizeimage : 0;
+    output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), kMaxSizeImage);
+    // Frames are always whole. A client that knows the stream as interlaced (GStreamer) insists on reading its word back.
+    const bool interlaced =
+        pix.field == V4L2_FIELD_INTERLACED || pix.field == V4L2_FIELD_INTERLACED_TB || pix.field == V4L2_FIELD_INTERLACED_BT;
+    output.field = interlaced ? pix.field : uint32_t{V4L2_FIELD_NONE};
+    output.colorimetry = sanitized(pix);
+    return output;
+}
+
 Result<> enum_fmt(Session& session, v4l2_fmtdesc& desc, CallContext&) {
     const char* description = nullptr;
     if (isOutput(desc.type)) {
-        auto offered = offeredCoded(session);
+        auto offered = offeredCoded(session.device());
         std::erase_if(offered, [](const v4l2::CodedFormat* coded) { return !v4l2::isListed(*coded); });
         if (desc.index >= offered.size()) return fail(EINVAL);
         desc.pixelformat = offered[desc.index]->fourcc;
@@ -146,7 +146,7 @@ Result<> g_fmt(Session& session, v4l2_format& format, CallContext&) {
 
 Result<> try_fmt(Session& session, v4l2_format& format, CallContext&) {
     if (isOutput(format.type)) {
-        write(format, adjustOutput(session, format.fmt.pix_mp));
+        write(format, adjustOutput(session.device(), format.fmt.pix_mp));
     } else if (isCapture(format.type)) {
         const auto adjusted = adjustCapture(session, format.fmt.pix_mp);
         const uint32_t field = session.context().captureField(format.fmt.pix_mp.field);
@@ -158,26 +158,15 @@ Result<> try_fmt(Session& session, v4l2_format& format, CallContext&) {
 }
 
 Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
-    auto& context = session.context();
+    const auto& pix = format.fmt.pix_mp;
+    Result<> changed = fail(EINVAL);
     if (isOutput(format.type)) {
-        const auto adjusted = adjustOutput(session, format.fmt.pix_mp);
-        if (context.output().isBusy() || context.capture().isBusy()) {
-            // The format in force changes nothing, and colorimetry alone moves no memory.
-            auto wanted = adjusted;
-            wanted.colorimetry = context.outputFormat().colorimetry;
-            if (wanted != context.outputFormat()) return fail(EBUSY);
-            context.setColorimetry(adjusted.colorimetry);
-        } else {
-            context.setOutputFormat(adjusted);
-        }
+        changed = session.context().changeOutput(adjustOutput(session.device(), pix));
     } else if (isCapture(format.type)) {
-        if (context.capture().isBusy()) return fail(EBUSY);
-        const auto adjusted = adjustCapture(session, format.fmt.pix_mp);
-        context.chooseCaptureFormat(*adjusted.raw, adjusted.layout.width, adjusted.layout.height, format.fmt.pix_mp.field);
-    } else {
-        return fail(EINVAL);
+        const auto adjusted = adjustCapture(session, pix);
+        changed = session.context().changeCapture(*adjusted.raw, adjusted.layout.width, adjusted.layout.height, pix.field);
     }
-    return g_fmt(session, format, call);
+    return changed ? g_fmt(session, format, call) : changed;
 }
 
 Result<> enum_framesizes(Session& session, v4l2_frmsizeenum& sizes, CallContext&) {

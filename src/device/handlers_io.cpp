@@ -49,7 +49,7 @@ Result<> log_status(Session& session, NoArgument&, CallContext&) {
     const auto describe = [](const queue::Queue& queue) {
         return fmt::format("{} buffers, {}", queue.bufferCount(), queue.isStreaming() ? "streaming" : "not streaming");
     };
-    log::info("{}: state {}; OUTPUT {} {}x{}, {}; CAPTURE {} {}x{}, {}", session.name(), m2m::name(context.state()),
+    log::info("{}: state {}; OUTPUT {} {}x{}, {}; CAPTURE {} {}x{}, {}", session.name(), context.stateName(),
               output.coded->name, output.width, output.height, describe(context.output()), capture.raw->name,
               capture.layout.width, capture.layout.height, describe(context.capture()));
     return {};

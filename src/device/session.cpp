@@ -2,7 +2,7 @@
 
 #include <poll.h>
 
-#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "daedalus/base/log.h"
@@ -32,21 +32,12 @@ Session::Session(Device& device, std::string client, uid_t user, std::function<v
       user_(user),
       changed_(std::move(changed)),
       events_([this] { changed_(); }),
-      context_(resourcesOf(device.shared()), name_, static_cast<m2m::StatefulContext::Listener&>(*this)),
-      controls_(device.shared().codecs, context_) {
+      parts_(device.kind().makeParts(resourcesOf(device.shared()), name_, *this)) {
     auto& shared = device_.shared();
     ++shared.sessions;
     ++shared.sessionsOf[user_];
     ++shared.priorities[priority_];
-    for (const auto& coded : v4l2::codedFormats()) {
-        if (!shared.offers(coded)) continue;
-        const auto& limits = shared.options.limits.session;
-        const uint32_t width = std::min(kDefaultWidth, limits.maxWidth);
-        const uint32_t height = std::min(kDefaultHeight, limits.maxHeight);
-        context_.setOutputFormat(
-            {&coded, width, height, v4l2::codedSizeImage(width, height), {.colorspace = V4L2_COLORSPACE_REC709}});
-        break;
-    }
+    std::ignore = context().changeOutput(adjustOutput(shared, {}));
     log::debug("{}: open, {} sessions", name_, shared.sessions);
 }
 
@@ -59,7 +50,7 @@ Session::~Session() {
 }
 
 uint32_t Session::readiness() const {
-    auto& context = const_cast<m2m::StatefulContext&>(context_);
+    m2m::Context& context = *parts_.context;
     const auto& output = context.output();
     const auto& capture = context.capture();
     uint32_t ready = events_.isEmpty() ? 0 : POLLPRI;
@@ -92,7 +83,7 @@ Result<> Session::checkPriority() const {
 }
 
 void Session::sourceChanged() {
-    const auto& stream = *context_.stream();
+    const auto& stream = *context().stream();
     log::debug("{}: the stream is {}x{}, visible {}x{}+{}+{}, {} bits, {} CAPTURE buffers or more", name_, stream.codedWidth,
                stream.codedHeight, stream.visible.width, stream.visible.height, stream.visible.left, stream.visible.top,
                stream.bitDepth, stream.minCaptureBuffers);
@@ -104,8 +95,8 @@ void Session::sourceChanged() {
 }
 
 void Session::pushControlEvents() {
-    for (const ControlInfo* control : controls_.takeChanged()) {
-        const int64_t value = control->isCompound() ? 0 : controls_.get(*control).value_or(0);
+    for (const ControlInfo* control : controls().takeChanged()) {
+        const int64_t value = control->isCompound() ? 0 : controls().get(*control).value_or(0);
         events_.push(controlEvent(*control, value, V4L2_EVENT_CTRL_CH_VALUE));
     }
 }

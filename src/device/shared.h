@@ -5,7 +5,7 @@
 #include <map>
 
 #include "daedalus/device/device.h"
-#include "daedalus/m2m/decode_strand.h"
+#include "daedalus/m2m/stateful.h"
 
 namespace daedalus::device {
 
@@ -30,5 +30,8 @@ struct Device::Shared {
     /// True if the codec can be offered.
     [[nodiscard]] bool offers(const v4l2::CodedFormat& coded) const { return codecs.supports(coded.codec); }
 };
+
+/// The OUTPUT format that a client gets who asks for this one; zeroes ask for the default. The device offers some codec.
+[[nodiscard]] m2m::OutputFormat adjustOutput(const Device::Shared& device, const v4l2_pix_format_mplane& pix);
 
 }  // namespace daedalus::device

@@ -53,20 +53,31 @@ struct ControlInfo {
 /// All controls, in the order of their ids.
 [[nodiscard]] std::span<const ControlInfo> controlTable();
 
-/// The controls of one session. Loop thread. `codecs` and `context` must outlive it.
+/// The controls of one session. Loop thread.
 class Controls {
 public:
-    Controls(const codec::Factory& codecs, const m2m::StatefulContext& context) : codecs_(codecs), context_(context) {}
-
+    virtual ~Controls() = default;
     /// The line of a control, or with V4L2_CTRL_FLAG_NEXT_CTRL or _COMPOUND in `id` the next one of that kind; nullptr if there
     /// is none.
-    [[nodiscard]] const ControlInfo* find(uint32_t id) const;
-    /// The value of a control that is not compound; its default where the stream does not say. EACCES for what cannot be read.
-    [[nodiscard]] Result<int64_t> get(const ControlInfo& control) const;
-    /// The value of a compound control; zeroes where the stream does not say. `into`: proto::payloadBytes() bytes.
-    void read(const ControlInfo& control, std::span<std::byte> into) const;
+    [[nodiscard]] virtual const ControlInfo* find(uint32_t id) const = 0;
+    /// The value of a control that is not compound. EACCES for what cannot be read.
+    [[nodiscard]] virtual Result<int64_t> get(const ControlInfo& control) const = 0;
+    /// The value of a compound control. `into`: proto::payloadBytes() bytes.
+    virtual void read(const ControlInfo& control, std::span<std::byte> into) const = 0;
     /// The controls whose value is another than when this was called last.
-    [[nodiscard]] std::vector<const ControlInfo*> takeChanged();
+    [[nodiscard]] virtual std::vector<const ControlInfo*> takeChanged() = 0;
+};
+
+/// Controls that tell what the stream is, or their default (zeroes for a compound one) where it does not say. `codecs` and
+/// `context` must outlive it.
+class StreamControls final : public Controls {
+public:
+    StreamControls(const codec::Factory& codecs, const m2m::StatefulContext& context) : codecs_(codecs), context_(context) {}
+
+    const ControlInfo* find(uint32_t id) const override;
+    Result<int64_t> get(const ControlInfo& control) const override;
+    void read(const ControlInfo& control, std::span<std::byte> into) const override;
+    std::vector<const ControlInfo*> takeChanged() override;
 
 private:
     [[nodiscard]] bool has(const ControlInfo& control) const { return !control.codec || codecs_.supports(*control.codec); }

@@ -12,7 +12,7 @@
 
 namespace daedalus::device {
 
-/// A session. Loop thread. Its handlers are in handlers.h.
+/// A session: events, priority, controls, and what does its work. Loop thread. Its handlers are in handlers.h.
 class Session final : private m2m::StatefulContext::Listener {
 public:
     /// `client` names the client in log lines, `user` is who it runs as. `changed` is called whenever something changes that a
@@ -22,9 +22,11 @@ public:
 
     [[nodiscard]] Device::Shared& device() { return device_.shared(); }
     [[nodiscard]] const std::string& name() const { return name_; }
-    [[nodiscard]] m2m::StatefulContext& context() { return context_; }
+    [[nodiscard]] m2m::Context& context() { return *parts_.context; }
+    /// The context of a stateful decoder's session: for handlers whose rows are for such files only.
+    [[nodiscard]] m2m::StatefulContext& stateful() { return dynamic_cast<m2m::StatefulContext&>(*parts_.context); }
     [[nodiscard]] EventQueue& events() { return events_; }
-    [[nodiscard]] Controls& controls() { return controls_; }
+    [[nodiscard]] Controls& controls() { return *parts_.controls; }
     /// A mask of POLL* bits, as v4l2_m2m_poll() gives it.
     [[nodiscard]] uint32_t readiness() const;
 
@@ -49,8 +51,7 @@ private:
     std::function<void()> changed_;
     v4l2_priority priority_ = V4L2_PRIORITY_INTERACTIVE;
     EventQueue events_;
-    m2m::StatefulContext context_;
-    Controls controls_;
+    SessionParts parts_;
 };
 
 }  // namespace daedalus::device

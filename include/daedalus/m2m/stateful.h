@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "daedalus/m2m/context.h"
 #include "daedalus/m2m/decode_strand.h"
 #include "daedalus/m2m/decoder_state.h"
 #include "daedalus/queue/queue.h"
@@ -35,40 +36,31 @@ struct CaptureFormat {
 };
 
 /// One session's decoder. Loop thread.
-class StatefulContext final : private queue::Owner, private DecodeStrand::Listener {
+class StatefulContext final : public Context, private queue::Owner, private DecodeStrand::Listener {
 public:
     /// What the session hears, on the loop thread.
-    class Listener {
+    class Listener : public Context::Listener {
     public:
-        virtual ~Listener() = default;
-        /// The stream's format was found or has changed; captureFormat() and minCaptureBuffers() tell it already.
-        virtual void sourceChanged() = 0;
         /// Whether the client has not fetched the event of a sourceChanged() yet.
         [[nodiscard]] virtual bool sourceChangeUnseen() const = 0;
-        /// stream() says something new that is no change of format; it holds from the next CAPTURE buffer on.
-        virtual void streamDescribed() = 0;
-        /// A drain is over; the buffer with LAST follows.
-        virtual void endOfStream() = 0;
-        /// Something changed that a parked call or poll() may wait for.
-        virtual void changed() = 0;
     };
 
     /// `session` names the session in log lines.
     StatefulContext(Resources resources, std::string session, Listener& listener);
     ~StatefulContext() override;
 
-    [[nodiscard]] queue::Queue& output() { return output_; }
-    [[nodiscard]] queue::Queue& capture() { return capture_; }
-    [[nodiscard]] const OutputFormat& outputFormat() const { return outputFormat_; }
-    [[nodiscard]] const CaptureFormat& captureFormat() const { return captureFormat_; }
+    [[nodiscard]] queue::Queue& output() override { return output_; }
+    [[nodiscard]] queue::Queue& capture() override { return capture_; }
+    [[nodiscard]] const OutputFormat& outputFormat() const override { return outputFormat_; }
+    [[nodiscard]] const CaptureFormat& captureFormat() const override { return captureFormat_; }
     [[nodiscard]] DecoderState state() const { return state_; }
     /// The stream's format, once its headers were found.
-    [[nodiscard]] const std::optional<codec::StreamFormat>& stream() const { return stream_; }
+    [[nodiscard]] const codec::StreamFormat* stream() const override { return stream_ ? &*stream_ : nullptr; }
     /// V4L2_CID_MIN_BUFFERS_FOR_CAPTURE.
     [[nodiscard]] uint32_t minCaptureBuffers() const;
     /// What CAPTURE may deliver now, the default first: the formats that fit the stream, or before its headers those that fit
     /// some stream of the coded format.
-    [[nodiscard]] std::vector<const v4l2::RawFormat*> offered() const;
+    [[nodiscard]] std::vector<const v4l2::RawFormat*> offered() const override;
 
     /// S_FMT(OUTPUT): a new stream; CAPTURE follows. The caller has checked that no buffers are allocated.
     void setOutputFormat(const OutputFormat& format);
@@ -80,9 +72,16 @@ public:
     void chooseCaptureFormat(const v4l2::RawFormat& raw, uint32_t width, uint32_t height, uint32_t field);
     /// The field of the CAPTURE format for a client that asks for `wanted`: what the stream has, except that INTERLACED stands
     /// for either order of an interlaced one. GStreamer knows no other word, and insists on reading it back.
-    [[nodiscard]] uint32_t captureField(uint32_t wanted) const;
+    [[nodiscard]] uint32_t captureField(uint32_t wanted) const override;
     /// The layout that chooseCaptureFormat() would give.
-    [[nodiscard]] v4l2::FrameLayout captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const;
+    [[nodiscard]] v4l2::FrameLayout captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const override;
+
+    // The rules of the session, in stateful_rules.cpp. Beside colours, OUTPUT's format is fixed while either queue has buffers.
+    [[nodiscard]] Result<> changeOutput(const OutputFormat& format) override;
+    [[nodiscard]] Result<> changeCapture(const v4l2::RawFormat& raw, uint32_t width, uint32_t height, uint32_t field) override;
+    void buffersFreed(const queue::Queue& queue) override;
+    [[nodiscard]] bool tells(uint32_t eventType) const override;
+    [[nodiscard]] const char* stateName() const override { return name(state()); }
 
     /// OUTPUT's buffers were freed: what comes next is a new stream.
     void forgetStream();
