@@ -1,4 +1,4 @@
-#include "single_planar.h"
+#include "daedalus/ioctl/single_planar.h"
 
 #include "proto/follow.h"
 

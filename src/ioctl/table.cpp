@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstring>
 
+#include "daedalus/ioctl/single_planar.h"
 #include "daedalus/v4l2/print.h"
 #include "daedalus/v4l2/uapi.h"
-#include "single_planar.h"
 
 namespace daedalus::ioctl {
 namespace {

@@ -33,7 +33,8 @@ private:
     std::string name_;
 };
 
-/// Opens a node of this host by system calls, and checks that it is a multi-planar memory-to-memory device.
+/// Opens a node of this host by system calls, and checks that it is a memory-to-memory device. One of the single-planar API is
+/// given as one of the multi-planar API.
 [[nodiscard]] Outcome<std::unique_ptr<Endpoint>> openDevice(const std::string& path);
 /// Makes a decoder in this process and opens it.
 [[nodiscard]] Outcome<std::unique_ptr<Endpoint>> openInProcess(const device::DeviceOptions& options);

@@ -13,6 +13,7 @@
 #include "daedalus/v4l2/node_name.h"
 #include "daedalus/v4l2/uapi.h"
 #include "endpoint.h"
+#include "endpoint_single_planar.h"
 
 namespace daedalus::tools {
 namespace {
@@ -57,7 +58,7 @@ tl::unexpected<Failure> openFailure(const std::string& path, int errnoValue) {
 Outcome<std::unique_ptr<Endpoint>> openDevice(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_NONBLOCK | O_CLOEXEC));
     if (!fd) return openFailure(path, errno);
-    auto endpoint = std::make_unique<DeviceEndpoint>(path, std::move(fd));
+    std::unique_ptr<Endpoint> endpoint = std::make_unique<DeviceEndpoint>(path, std::move(fd));
     v4l2_capability capability{};
     if (endpoint->ioctl(VIDIOC_QUERYCAP, &capability) != 0) {
         if (errno == ENODEV) return callFailure(*endpoint, "VIDIOC_QUERYCAP", errno);
@@ -65,10 +66,10 @@ Outcome<std::unique_ptr<Endpoint>> openDevice(const std::string& path) {
     }
     const uint32_t caps =
         (capability.capabilities & V4L2_CAP_DEVICE_CAPS) != 0 ? capability.device_caps : capability.capabilities;
-    if ((caps & V4L2_CAP_VIDEO_M2M_MPLANE) == 0 || (caps & V4L2_CAP_STREAMING) == 0)
-        return failure("{}: not a decoder (not a multi-planar memory-to-memory device); give the /dev/videoN of a decoder",
-                       path);
-    return endpoint;
+    const bool single = (caps & V4L2_CAP_VIDEO_M2M) != 0;
+    if ((!single && (caps & V4L2_CAP_VIDEO_M2M_MPLANE) == 0) || (caps & V4L2_CAP_STREAMING) == 0)
+        return failure("{}: not a decoder (not a memory-to-memory device); give the /dev/videoN of a decoder", path);
+    return single ? asMultiPlanar(std::move(endpoint)) : std::move(endpoint);
 }
 
 std::vector<std::string> videoNodes() {

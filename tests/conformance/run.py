@@ -150,7 +150,7 @@ def main():
     jobs = list(makers[options.kind](options))
     if options.prepare:
         return 0
-    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp)
+    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes)
     return 1 if run_all(jobs, under_test, options) or not jobs else 0
 
 

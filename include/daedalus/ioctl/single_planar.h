@@ -1,5 +1,5 @@
-// The arguments of a client of the single-planar API in the multi-planar form that the handlers know, and back. Which arguments
-// differ is a matter of their types: nothing else in the program knows of it.
+// Arguments of the single-planar API in the multi-planar form that the handlers know, and back; for nodes, and the other way
+// round for our own client. Which arguments differ is a matter of their types: nothing else in the program knows of it.
 #pragma once
 
 #include "daedalus/base/result.h"
@@ -7,7 +7,7 @@
 
 namespace daedalus::ioctl {
 
-/// From the client's form to the handlers'. A type that is not of the single-planar API becomes one that no handler takes.
+/// To the multi-planar form. A type that is not of the single-planar API becomes one that no handler takes.
 /// `plane` is room for the plane of a v4l2_buffer, which then points to it.
 void toMultiPlanar(v4l2_capability& argument, v4l2_plane& plane);
 void toMultiPlanar(v4l2_fmtdesc& argument, v4l2_plane& plane);
@@ -20,7 +20,7 @@ void toMultiPlanar(v4l2_exportbuffer& argument, v4l2_plane& plane);
 /// The buffer type of STREAMON and STREAMOFF.
 void toMultiPlanar(int& argument, v4l2_plane& plane);
 
-/// Back, after a handler that succeeded.
+/// Back.
 void toSinglePlanar(v4l2_capability& argument);
 void toSinglePlanar(v4l2_fmtdesc& argument);
 void toSinglePlanar(v4l2_format& argument);
