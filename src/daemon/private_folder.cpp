@@ -22,11 +22,48 @@ Result<PrivateFolder> PrivateFolder::create() {
     return fail(error);
 }
 
+namespace {
+
+/// What dynamic linkers put in place of $LIB: those of our class, and those of the other. Debian's, then others'.
+#if defined(__aarch64__)
+constexpr const char* kOwn[] = {"lib/aarch64-linux-gnu", "lib64"};
+#else
+constexpr const char* kOwn[] = {"lib/x86_64-linux-gnu", "lib64"};
+#endif
+constexpr const char* kOther[] = {"lib/i386-linux-gnu", "lib/arm-linux-gnueabihf", "lib32"};
+
+/// "lib" is the 32-bit one where there is a lib64 beside it, and ours elsewhere.
+bool libIsOwn() {
+    std::error_code error;
+    return !std::filesystem::is_directory(std::filesystem::symlink_status("/usr/lib64", error));
+}
+
+bool link(const std::filesystem::path& target, const std::filesystem::path& place) {
+    std::error_code error;
+    std::filesystem::create_directories(place.parent_path(), error);
+    std::filesystem::create_symlink(target, place, error);
+    return !error || error == std::errc::file_exists;
+}
+
+}  // namespace
+
 Result<std::string> PrivateFolder::preloadable(const std::string& library) const {
-    if (library.find_first_of(" :") == std::string::npos) return library;
-    std::string link = path_ + "/preload.so";
-    if (::symlink(library.c_str(), link.c_str()) != 0 && errno != EEXIST) return fail(errno);
-    return link;
+    const std::string folder = path_ + "/preload";
+    const auto name = std::filesystem::path(library).filename();
+    const auto placeFor = [&](const std::string& lib) { return std::filesystem::path(folder) / lib / name; };
+    // For scripts in which a shell takes $LIB for a variable of its own, too.
+    if (!link(library, placeFor("."))) return fail(errno);
+    std::string empty = library;
+    if (const size_t suffix = empty.rfind(".so"); suffix != std::string::npos) empty.insert(suffix, "-32");
+    const bool haveEmpty = ::access(empty.c_str(), R_OK) == 0;
+    const auto give = [&](const char* lib, bool isOwn) {
+        return (!isOwn && !haveEmpty) || link(isOwn ? library : empty, placeFor(lib));
+    };
+    bool good = give("lib", libIsOwn());
+    for (const char* lib : kOwn) good = give(lib, true) && good;
+    for (const char* lib : kOther) good = give(lib, false) && good;
+    if (!good) return fail(errno);
+    return placeFor("$LIB").string();
 }
 
 void PrivateFolder::remove() const {

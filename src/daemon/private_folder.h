@@ -17,7 +17,9 @@ public:
     [[nodiscard]] std::string socket() const { return path_ + "/socket"; }
     /// GStreamer's list of elements: the user's own one knows nothing of our node, or would keep it.
     [[nodiscard]] std::string gstRegistry() const { return path_ + "/gstreamer-registry.bin"; }
-    /// A name for `library` that LD_PRELOAD can hold: it takes blanks and colons for separators.
+    /// A name for `library` that LD_PRELOAD can hold (it takes blanks and colons for separators), and that leads each process
+    /// to what its dynamic linker can load: 32-bit programs to an empty library, those of musl, which does not know $LIB, to
+    /// none.
     [[nodiscard]] Result<std::string> preloadable(const std::string& library) const;
     /// Removes it with all that is in it; once is enough.
     void remove() const;

@@ -25,14 +25,26 @@ namespace {
 
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
-/// `library` in front of what the caller preloads already.
+/// `library` in front of what the caller preloads already, in place of that of a surrounding run.
 std::string preloadList(const std::string& library) {
     const char* present = std::getenv(proto::kPreloadVariable);
-    if (present == nullptr || *present == '\0') return library;
-    const std::string rest = present;
-    // A run within a run has it already.
-    if (rest == library || rest.starts_with(library + ':')) return rest;
-    return library + ':' + rest;
+    std::string list = library;
+    std::string_view rest = present != nullptr ? present : "";
+    while (!rest.empty()) {
+        const size_t end = rest.find_first_of(": ");
+        const std::string_view entry = rest.substr(0, end);
+        if (!entry.empty() && !entry.ends_with(proto::kPreloadLibrary)) (list += ':') += entry;
+        rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    }
+    return list;
+}
+
+/// AddressSanitizer of a shared runtime wants to be first and ends programs in which it is not. It needs not be: our functions
+/// call its own. What the caller sets comes later and wins.
+std::string sanitizerOptions() {
+    const char* present = std::getenv("ASAN_OPTIONS");
+    const std::string ours = "verify_asan_link_order=0";
+    return present != nullptr && *present != '\0' ? ours + ':' + present : ours;
 }
 
 int startFailure(const std::string& program, Errno error) {
@@ -81,6 +93,7 @@ Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const T
                                                  {proto::kSocketVariable, target.socket},
                                                  {proto::kDeviceVariable, target.device},
                                                  {"DAEDALUS_NODE", nodePath},
+                                                 {"ASAN_OPTIONS", sanitizerOptions()},
                                                  {"GST_REGISTRY", folder.gstRegistry()}});
     if (const auto started = program.start(); !started)
         return {.waitStatus = {}, .exitStatus = startFailure(options.command.front(), started.error())};

@@ -59,6 +59,11 @@ class Run(unittest.TestCase):
     def leftovers(self):
         return list(self.runtime.iterdir())
 
+    @staticmethod
+    def preloaded(socket):
+        """What LD_PRELOAD begins with: a place for each class of programs, in the folder of the run."""
+        return f"{os.path.dirname(socket)}/preload/$LIB/{PRELOAD.name}"
+
     def run_program(self, *words, options=(), **keywords):
         done = subprocess.run([DAEDALUS, "run", *options, "--", *words], capture_output=True, text=True, timeout=60,
                               env=self.environment, check=False, **keywords)
@@ -113,10 +118,11 @@ class Run(unittest.TestCase):
         self.assertEqual((done.stdout, done.stderr, done.returncode), ("--log x\n", "", 0))
 
     def test_environment(self):
-        self.environment["LD_PRELOAD"] = "libm.so.6"
+        self.environment.update(LD_PRELOAD="libm.so.6", ASAN_OPTIONS="detect_leaks=0")
         done = self.run_program("env")
         seen = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-        self.assertEqual(seen["LD_PRELOAD"], f"{PRELOAD}:libm.so.6")
+        self.assertEqual(seen["LD_PRELOAD"], self.preloaded(seen["DAEDALUS_SOCKET"]) + ":libm.so.6")
+        self.assertEqual(seen["ASAN_OPTIONS"], "verify_asan_link_order=0:detect_leaks=0")
         self.assertTrue(seen["DAEDALUS_SOCKET"].startswith(str(self.runtime)))
         self.assertTrue(seen["GST_REGISTRY"].startswith(str(self.runtime)))
         self.assertRegex(seen["DAEDALUS_NODE"], r"^/dev/video\d+$")
@@ -138,9 +144,12 @@ class Run(unittest.TestCase):
         self.assertIn("serving /dev/video77", done.stderr)
 
     def test_run_within_run(self):
-        done = self.run_program(DAEDALUS, "run", "--", "sh", "-c", "test -c $DAEDALUS_NODE && echo $LD_PRELOAD")
+        script = "test -c $DAEDALUS_NODE && echo $LD_PRELOAD $DAEDALUS_SOCKET && readlink -f $(dirname $DAEDALUS_SOCKET)/preload/*.so"
+        done = self.run_program(DAEDALUS, "run", "--", "sh", "-c", script)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertEqual(done.stdout, f"{PRELOAD}\n")
+        library, socket, target = done.stdout.split()
+        self.assertEqual(library, self.preloaded(socket))
+        self.assertEqual(target, str(PRELOAD))
 
     def test_two_at_once(self):
         first = self.start(sys.executable, "-c", HOLD)
