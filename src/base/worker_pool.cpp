@@ -55,6 +55,7 @@ struct WorkerPool::Impl {
     std::vector<std::thread> further DAEDALUS_GUARDED_BY(mutex);          // those that took a place
     std::vector<std::thread::id> superfluous DAEDALUS_GUARDED_BY(mutex);  // of them, or of the first, that have ended
     std::vector<std::thread> threads;                                     // the first ones: the WorkerPool's own
+    unsigned byHand = 0;  // if not 0: there are no threads, and so many are claimed
 
     /// The next strand in turn, marked Running; nothing when the pool ends.
     std::shared_ptr<Strand::State> take() {
@@ -65,10 +66,26 @@ struct WorkerPool::Impl {
             std::shared_ptr<Strand::State> strand = std::move(rotation.front());
             rotation.pop_front();
             if (strand->state == StrandState::Gone) continue;
-            strand->state = StrandState::Running;
-            strand->runner = std::this_thread::get_id();
+            begin(*strand);
             return strand;
         }
+    }
+
+    /// The strand behind `before` others, marked Running; nothing if there are not so many.
+    std::shared_ptr<Strand::State> takeByHand(size_t before) {
+        MutexLock lock(mutex);
+        std::erase_if(rotation, [](const auto& strand) { return strand->state == StrandState::Gone; });
+        if (before >= rotation.size()) return nullptr;
+        const auto place = rotation.begin() + static_cast<std::ptrdiff_t>(before);
+        std::shared_ptr<Strand::State> strand = std::move(*place);
+        rotation.erase(place);
+        begin(*strand);
+        return strand;
+    }
+
+    static void begin(Strand::State& strand) {
+        strand.state = StrandState::Running;
+        strand.runner = std::this_thread::get_id();
     }
 
     /// Takes a strand back after its step; one with more work goes behind all that wait. False: this thread was replaced.
@@ -138,6 +155,8 @@ WorkerPool::WorkerPool(unsigned threads) : impl_(std::make_shared<Impl>()) {
     }
 }
 
+WorkerPool::WorkerPool(ByHand byHand) : impl_(std::make_shared<Impl>()) { impl_->byHand = byHand.threads; }
+
 WorkerPool::~WorkerPool() {
     {
         MutexLock lock(impl_->mutex);
@@ -153,7 +172,16 @@ WorkerPool::~WorkerPool() {
     for (std::thread& thread : further) thread.join();
 }
 
-unsigned WorkerPool::threads() const { return static_cast<unsigned>(impl_->threads.size()); }
+unsigned WorkerPool::threads() const {
+    return impl_->byHand > 0 ? impl_->byHand : static_cast<unsigned>(impl_->threads.size());
+}
+
+bool WorkerPool::step(size_t before) {
+    const std::shared_ptr<Strand::State> strand = impl_->takeByHand(before);
+    if (!strand) return false;
+    impl_->finish(strand, strand->step());
+    return true;
+}
 
 Strand::Strand(WorkerPool& pool, std::function<Step()> step) : state_(std::make_shared<State>()), pool_(pool.impl_) {
     state_->step = std::move(step);

@@ -1,6 +1,7 @@
 // The threads that decode: a fixed pool that serves many strands in turn, one step at a time.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 
@@ -13,11 +14,19 @@ class WorkerPool {
 public:
     /// `threads` >= 1.
     explicit WorkerPool(unsigned threads);
+    /// For tests: a pool without threads that says that it has `threads`; steps run inside step() only.
+    struct ByHand {
+        unsigned threads = 1;
+    };
+    explicit WorkerPool(ByHand byHand);
     /// Ends the threads after their current steps. All strands must be gone.
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
     WorkerPool& operator=(const WorkerPool&) = delete;
     [[nodiscard]] unsigned threads() const;
+    /// Of a pool by hand: runs one step, on the calling thread, of the strand that has `before` runnable ones before it in the
+    /// rotation. False if there is none.
+    bool step(size_t before = 0);
 
 private:
     friend class Strand;
