@@ -25,6 +25,10 @@ void EventQueue::unsubscribe(uint32_t type, uint32_t id) {
     const bool all = type == V4L2_EVENT_ALL;
     std::erase_if(subscriptions_, [&](const auto& entry) { return all || entry.first == Key{type, id}; });
     std::erase_if(pending_, [&](const auto& event) { return all || (event.type == type && event.id == id); });
+    if (all)
+        for (const uint32_t each : {V4L2_EVENT_SOURCE_CHANGE, V4L2_EVENT_EOS, V4L2_EVENT_CTRL}) gone_(each);
+    else if (!isPending(type))
+        gone_(type);
     changed_();
 }
 
@@ -53,6 +57,7 @@ std::optional<v4l2_event> EventQueue::pop() {
     v4l2_event event = pending_.front();
     pending_.pop_front();
     event.pending = static_cast<uint32_t>(pending_.size());
+    if (!isPending(event.type)) gone_(event.type);
     changed_();
     return event;
 }

@@ -31,7 +31,10 @@ Session::Session(Device& device, std::string client, uid_t user, std::function<v
       name_(fmt::format("session {} ({})", ++device.shared().lastSessionId, client)),
       user_(user),
       changed_(std::move(changed)),
-      events_([this] { changed_(); }),
+      events_([this] { changed_(); },
+              [this](uint32_t type) {
+                  if (type == V4L2_EVENT_SOURCE_CHANGE) context().sourceChangeSeen();
+              }),
       parts_(device.kind().makeParts(resourcesOf(device.shared()), name_, *this)) {
     auto& shared = device_.shared();
     ++shared.sessions;
@@ -92,6 +95,7 @@ void Session::sourceChanged() {
     event.type = V4L2_EVENT_SOURCE_CHANGE;
     event.u.src_change.changes = V4L2_EVENT_SRC_CH_RESOLUTION;
     events_.push(event);
+    if (!events_.isPending(V4L2_EVENT_SOURCE_CHANGE)) context().sourceChangeSeen();
 }
 
 void Session::pushControlEvents() {

@@ -1,11 +1,13 @@
-// From decoded frames to CAPTURE buffers.
+#include "delivery.h"
+
 #include <spdlog/spdlog.h>
 
-#include <chrono>
+#include <algorithm>
 #include <cstring>
+#include <iterator>
+#include <utility>
 
 #include "daedalus/base/log.h"
-#include "daedalus/m2m/decode_strand.h"
 #include "daedalus/v4l2/frame_flags.h"
 
 namespace daedalus::m2m {
@@ -27,92 +29,127 @@ uint32_t frameFlag(codec::PictureType type) {
 
 }  // namespace
 
-bool DecodeStrand::deliver() {
-    if (emptyLast_ != EmptyLast::None) {
-        if (outputs_.empty()) return false;
-        auto buffer = std::move(outputs_.front());
-        outputs_.pop_front();
-        const queue::Outcome empty = emptyOutcome(false, true);
-        if (std::exchange(emptyLast_, EmptyLast::None) == EmptyLast::Drain) {
-            give(std::move(buffer), empty);
-        } else {
-            buffer.done(empty);
-        }
-        return true;
-    }
-    if (ready_.empty() || (looksAhead() && ready_.size() < 2)) return false;
-    auto* frame = std::get_if<std::unique_ptr<codec::Frame>>(&ready_.front());
-    if (frame && (!setup_ || !(*frame)->format().sameSetup(setup_->stream))) {
-        announce((*frame)->format());
-        return false;
-    }
-    if (awaitsSetup() || outputs_.empty()) return false;
+LastBuffer::~LastBuffer() {
+    if (!buffer_) return;
+    if (outcome_.bytesUsed[0] > 0 || outcome_.error)
+        buffer_->done(outcome_);
+    else
+        buffer_->giveBack();
+}
 
-    Item item = std::move(ready_.front());
-    ready_.pop_front();
+void LastBuffer::deliver() {
+    outcome_.last = true;
+    buffer_->done(outcome_);
+    buffer_.reset();
+}
+
+Delivery::Delivery(const Resources& resources, v4l2::Codec codec, std::string session, CallWatch& watch, Reports reports)
+    : codec_(codec), session_(std::move(session)), clock_(resources.clock), watch_(watch), reports_(std::move(reports)) {}
+
+void Delivery::accept() {
+    given_.clear();
+    if (setup_) setup_->keepsFrames = false;
+}
+
+void Delivery::takeBack() {
+    ready_.insert(ready_.begin(), std::move_iterator(given_.begin()), std::move_iterator(given_.end()));
+    given_.clear();
+    setup_.reset();
+}
+
+void Delivery::returnOutputs() {
+    for (auto& output : outputs_) output.giveBack();
+    outputs_.clear();
+}
+
+const codec::StreamFormat* Delivery::nextIsOfAnother() const {
+    const codec::Frame* frame = ready_.front().frame();
+    return frame && (!setup_ || !frame->format().sameSetup(setup_->stream)) ? &frame->format() : nullptr;
+}
+
+void Delivery::flush() {
+    for (auto& item : ready_)
+        if (item.input) item.input->giveBack();
+    ready_.clear();
+    given_.clear();
+}
+
+void Delivery::close() {
+    ready_.clear();
+    given_.clear();
+    returnOutputs();
+}
+
+queue::ActiveBuffer Delivery::takeOutput() {
     auto buffer = std::move(outputs_.front());
     outputs_.pop_front();
-    const bool last = drain_ == DrainPhase::Ended && ready_.empty();
-    if (const auto* picture = std::get_if<std::unique_ptr<codec::Frame>>(&item)) {
-        describe((*picture)->format());
-        fill(**picture, std::move(buffer), last);
+    return buffer;
+}
+
+void Delivery::deliver() {
+    auto filled = fillNext();
+    if (!filled.input) return filled.buffer.done(filled.outcome);
+    queue::ActiveBuffer::doneTogether(std::move(filled.buffer), filled.outcome, *std::move(filled.input), {});
+}
+
+LastBuffer Delivery::deliverLast() {
+    auto filled = fillNext();
+    if (filled.input) filled.input->done({});
+    return {std::move(filled.buffer), filled.outcome};
+}
+
+LastBuffer Delivery::emptyLast() {
+    queue::Outcome outcome;
+    if (setup_) outcome.field = setup_->stream.field();
+    return {takeOutput(), outcome};
+}
+
+void Delivery::endEpoch(uint32_t field) {
+    queue::Outcome outcome;
+    outcome.last = true;
+    outcome.field = field;
+    takeOutput().done(outcome);
+}
+
+Delivery::Filled Delivery::fillNext() {
+    Item item = std::move(ready_.front());
+    ready_.pop_front();
+    Filled filled{takeOutput(), {}, std::exchange(item.input, std::nullopt)};
+    filled.outcome.metadata = item.metadata;
+    if (const codec::Frame* frame = item.frame()) {
+        describe(frame->format());
+        fill(item, *frame, filled.buffer, filled.outcome);
     } else {
-        queue::Outcome damage = emptyOutcome(true, last);
-        damage.metadata = metadataOf(std::get<codec::Damaged>(item).tag);
-        give(std::move(buffer), damage);
+        filled.outcome.error = true;
+        filled.outcome.field = setup_->stream.field();
     }
-    if (setup_->provisional) given_.push_back(std::move(item));
-    if (drain_ == DrainPhase::Abandoned && ready_.empty() && !mayReceive_) endDrain();
-    return true;
+    if (setup_->keepsFrames) given_.push_back(std::move(item));
+    return filled;
 }
 
-queue::Outcome DecodeStrand::emptyOutcome(bool error, bool last) const {
-    queue::Outcome outcome;
-    outcome.error = error;
-    outcome.last = last;
-    if (described_) outcome.field = described_->field();
-    return outcome;
+void Delivery::describe(const codec::StreamFormat& format) {
+    if (setup_->stream == format) return;
+    setup_->stream = format;
+    reports_.post([epoch = setup_->epoch, format](auto& listener) { listener.streamDescribed(epoch, format); });
 }
 
-void DecodeStrand::give(queue::ActiveBuffer buffer, const queue::Outcome& outcome) {
-    auto input = std::exchange(heldInput_, std::nullopt);
-    if (!outcome.last) {
-        if (!input) return buffer.done(outcome);
-        return queue::ActiveBuffer::doneTogether(std::move(buffer), outcome, *std::move(input), {});
-    }
-    if (input) input->done({});
-    drain_ = DrainPhase::Stopped;
-    // A client that hears of the end first may not look for the frame, and one that has LAST looks for the event.
-    post([id = drainId_, last = std::make_shared<queue::ActiveBuffer>(std::move(buffer)), outcome](Listener& listener) {
-        if (listener.drained(id)) return last->done(outcome);
-        queue::Outcome frame = outcome;
-        frame.last = false;
-        if (frame.bytesUsed[0] > 0 || frame.error) return last->done(frame);
-        last->giveBack();
-    });
-}
-
-void DecodeStrand::fill(const codec::Frame& frame, queue::ActiveBuffer buffer, bool last) {
-    queue::Outcome outcome;
-    outcome.last = last;
+void Delivery::fill(const Item& item, const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome) {
     outcome.error = frame.damaged();
     outcome.field = frame.format().field();
-    outcome.metadata = metadataOf(frame.tag());
     if (const uint32_t flag = frameFlag(frame.pictureType()))
-        outcome.metadata.flags = (outcome.metadata.flags & ~v4l2::kFrameFlags) | flag;
+        outcome.metadata.flags = (item.metadata.flags & ~v4l2::kFrameFlags) | flag;
 
-    const auto began = std::chrono::steady_clock::now();
+    const auto began = clock_.now();
     if (auto ok = convert(frame, buffer, outcome); !ok) {
         log::warn("{}: a frame cannot be written to CAPTURE buffer {}: {}", session_, buffer.index(),
                   std::strerror(ok.error().value));
         outcome.error = true;
     }
-    if (spdlog::should_log(spdlog::level::debug)) logFrame(frame, std::chrono::steady_clock::now() - began);
-    decodeTime_ = {};
-    give(std::move(buffer), outcome);
+    const auto decodeTime = watch_.takeBusyTime();
+    if (spdlog::should_log(spdlog::level::debug)) logFrame(frame, decodeTime, clock_.now() - began);
 }
 
-Result<> DecodeStrand::convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome) {
+Result<> Delivery::convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome) {
     codec::CaptureTarget target{setup_->raw, setup_->layout, {}};
     const auto planes = buffer.planes();
     size_t scratchSize = 0;
@@ -137,13 +174,13 @@ Result<> DecodeStrand::convert(const codec::Frame& frame, queue::ActiveBuffer& b
     return {};
 }
 
-void DecodeStrand::logFrame(const codec::Frame& frame, std::chrono::nanoseconds convertTime) {
+void Delivery::logFrame(const codec::Frame& frame, std::chrono::nanoseconds decodeTime, std::chrono::nanoseconds convertTime) {
     using Microseconds = std::chrono::duration<double, std::micro>;
     const auto& format = frame.format();
     log::debug("{}: frame {} {}x{} visible {}x{}+{}+{} {} fnv1a {:016x} decode {:.0f} us convert {:.0f} us{}", session_,
                v4l2::findCoded(codec_)->name, format.codedWidth, format.codedHeight, format.visible.width,
                format.visible.height, format.visible.left, format.visible.top, frame.pixelFormatName(), frame.digest(),
-               Microseconds(decodeTime_).count(), Microseconds(convertTime).count(), frame.damaged() ? " damaged" : "");
+               Microseconds(decodeTime).count(), Microseconds(convertTime).count(), frame.damaged() ? " damaged" : "");
 }
 
 }  // namespace daedalus::m2m

@@ -5,20 +5,21 @@ namespace daedalus::m2m {
 
 Result<> StatefulContext::changeOutput(const OutputFormat& format) {
     if (!output_.isBusy() && !capture_.isBusy()) {
-        setOutputFormat(format);
+        forgetStream();
+        formats_.setOutput(format);
         return {};
     }
     // The format in force changes nothing, and colorimetry alone moves no memory.
     OutputFormat wanted = format;
     wanted.colorimetry = outputFormat().colorimetry;
     if (wanted != outputFormat()) return daedalus::fail(EBUSY);
-    setColorimetry(format.colorimetry);
+    formats_.setColorimetry(format.colorimetry);
     return {};
 }
 
 Result<> StatefulContext::changeCapture(const v4l2::RawFormat& raw, uint32_t width, uint32_t height, uint32_t field) {
     if (capture_.isBusy()) return daedalus::fail(EBUSY);
-    chooseCaptureFormat(raw, width, height, field);
+    formats_.chooseCapture(raw, width, height, field);
     return {};
 }
 

@@ -16,8 +16,9 @@ namespace daedalus::device {
 /// v4l2-event's rules: one bounded queue per subscription, one order over all. Loop thread.
 class EventQueue {
 public:
-    /// `changed`: an event arrived.
-    explicit EventQueue(std::function<void()> changed) : changed_(std::move(changed)) {}
+    /// `changed`: an event arrived, or is gone. `gone(type)`: none of this type waits to be fetched any more.
+    EventQueue(std::function<void()> changed, std::function<void(uint32_t)> gone)
+        : changed_(std::move(changed)), gone_(std::move(gone)) {}
 
     /// A second subscription of the same event changes its flags. `initial` is queued at once.
     void subscribe(uint32_t type, uint32_t id, uint32_t flags, const std::optional<v4l2_event>& initial);
@@ -37,6 +38,7 @@ public:
 private:
     using Key = std::pair<uint32_t, uint32_t>;
     std::function<void()> changed_;
+    std::function<void(uint32_t)> gone_;
     std::map<Key, uint32_t> subscriptions_;
     std::deque<v4l2_event> pending_;
     uint32_t sequence_ = 0;

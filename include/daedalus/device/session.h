@@ -41,7 +41,6 @@ private:
     /// Tells of the controls whose values have changed.
     void pushControlEvents();
     void streamDescribed() override;
-    [[nodiscard]] bool sourceChangeUnseen() const override { return events_.isPending(V4L2_EVENT_SOURCE_CHANGE); }
     void endOfStream() override;
     void changed() override { changed_(); }
 

@@ -6,13 +6,11 @@
 
 #include "daedalus/base/result.h"
 #include "daedalus/codec/decoder.h"
+#include "daedalus/m2m/formats.h"
 #include "daedalus/queue/queue.h"
 #include "daedalus/v4l2/formats.h"
 
 namespace daedalus::m2m {
-
-struct OutputFormat;
-struct CaptureFormat;
 
 /// Two queues and their formats, and the rules of when they may change. Loop thread.
 class Context {
@@ -21,7 +19,8 @@ public:
     class Listener {
     public:
         virtual ~Listener() = default;
-        /// The stream's format was found or has changed; captureFormat() tells it already.
+        /// The stream's format was found or has changed; captureFormat() tells it already. Once the client has no event (any
+        /// more) that tells of it, maybe at once, the listener says so by sourceChangeSeen().
         virtual void sourceChanged() = 0;
         /// stream() says something new that is no change of format; it holds from the next CAPTURE buffer on.
         virtual void streamDescribed() = 0;
@@ -55,6 +54,9 @@ public:
                                                           uint32_t height) const = 0;
     /// REQBUFS(0) has freed the buffers of a queue.
     virtual void buffersFreed(const queue::Queue& queue) = 0;
+
+    /// See Listener::sourceChanged().
+    virtual void sourceChangeSeen() {}
 
     /// Whether it has events of this type (V4L2_EVENT_*) to tell, beside those of controls.
     [[nodiscard]] virtual bool tells(uint32_t eventType) const = 0;

@@ -1,0 +1,199 @@
+#include "intake.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "daedalus/base/log.h"
+
+namespace daedalus::m2m {
+namespace {
+
+/// More access units than any decoder holds back; what is older will not come out any more.
+constexpr size_t kRememberedUnits = 512;
+
+}  // namespace
+
+Intake::Intake(const Resources& resources, v4l2::Codec codec, std::string session, CallWatch& watch)
+    : codecs_(resources.codecs),
+      codec_(codec),
+      options_(resources.decoderOptions()),
+      session_(std::move(session)),
+      watch_(watch) {}
+
+template <class Call>
+auto Intake::timed(const Call& call) -> decltype(call()) {
+    auto result = watch_.run(call);
+    if (watch_.givenUp()) return fail(ECANCELED);
+    return result;
+}
+
+bool Intake::drainIsNext() const { return !inputs_.empty() && std::holds_alternative<DrainMark>(inputs_.front()); }
+
+bool Intake::hasDrain() const {
+    return std::ranges::any_of(inputs_, [](const auto& entry) { return std::holds_alternative<DrainMark>(entry); });
+}
+
+void Intake::dropDrains() {
+    std::erase_if(inputs_, [](const auto& entry) { return std::holds_alternative<DrainMark>(entry); });
+}
+
+Result<> Intake::open() {
+    if (decoder_) return {};
+    auto decoder = codecs_.open(codec_, options_);
+    if (!decoder) {
+        log::warn("{}: the {} decoder cannot be opened: {}", session_, v4l2::findCoded(codec_)->name,
+                  std::strerror(decoder.error().value));
+        return fail(decoder.error());
+    }
+    decoder_ = *std::move(decoder);
+    return {};
+}
+
+Result<std::span<const std::byte>> Intake::bytesOf(const queue::ActiveBuffer& buffer) {
+    const auto& plane = buffer.planes()[0];
+    const uint32_t used = std::min(plane.bytesUsed, plane.length);
+    const uint32_t start = std::min(plane.dataOffset, used);
+    if (const auto mapped = plane.memory->bytes(); !mapped.empty()) return mapped.subspan(start, used - start);
+    scratch_.resize(used - start);
+    if (auto ok = plane.memory->read(start, scratch_); !ok) return fail(ok.error());
+    return scratch_;
+}
+
+Result<Intake::Shown> Intake::feed(bool isSetUp) {
+    auto buffer = std::get<queue::ActiveBuffer>(std::move(inputs_.front()));
+    inputs_.pop_front();
+    if (auto ok = open(); !ok) {
+        buffer.error();
+        return fail(ok.error());
+    }
+    const auto bytes = bytesOf(buffer);
+    if (!bytes) {
+        log::warn("{}: cannot read the client's OUTPUT buffer {}: {}", session_, buffer.index(),
+                  std::strerror(bytes.error().value));
+        buffer.error();
+        return NothingNew{};
+    }
+
+    const uint64_t tag = nextTag_++;
+    metadata_.emplace(tag, buffer.metadata());
+    if (metadata_.size() > kRememberedUnits) metadata_.erase(metadata_.begin());
+
+    ++fed_;
+    // Nothing else fills a buffer to the last byte.
+    const auto& plane = buffer.planes()[0];
+    if (plane.bytesUsed >= plane.length) decoder_->cutAnywhere();
+    const size_t size = bytes->size();
+    if (const auto sent = timed([&] { return decoder_->send(*bytes, tag); }); !sent) {
+        buffer.error();
+        return fail(sent.error());
+    }
+    unit_ = Unit::Open;
+    const Shown shown = lookForHeaders(size, isSetUp);
+    if (headerless(isSetUp)) {
+        held_ = std::move(buffer);
+    } else {
+        buffer.done({});
+    }
+    return shown;
+}
+
+Intake::Shown Intake::lookForHeaders(size_t bytes, bool isSetUp) {
+    if (headers_ == Headers::Confirmed) return NothingNew{};
+    if (const auto found = decoder_->headers()) {
+        headerlessBytes_ = 0;
+        headers_ = Headers::Searched;
+        // Once CAPTURE is set up the frames tell: those from before a change may still be in the codec.
+        if (isSetUp) return NothingNew{};
+        return *found;
+    }
+    headerlessBytes_ += bytes;
+    if (headerlessBytes_ < kPatienceBytes) return NothingNew{};
+    headers_ = Headers::Missing;
+    if (isSetUp) return NothingNew{};
+    log::warn("{}: {} bytes without {} headers; the OUTPUT format may be another than the stream's", session_, headerlessBytes_,
+              v4l2::findCoded(codec_)->name);
+    return HeadersMissing{};
+}
+
+bool Intake::nextTellsOfFirst(bool isSetUp) const {
+    return fed_ == 1 && !headerless(isSetUp) && !inputs_.empty() && !drainIsNext();
+}
+
+queue::Metadata Intake::metadataOf(uint64_t tag) const {
+    const auto found = metadata_.find(tag);
+    return found == metadata_.end() ? queue::Metadata{} : found->second;
+}
+
+Result<Intake::Yield> Intake::receive(bool isSetUp) {
+    auto received = timed([this] { return decoder_->receive(); });
+    if (!received) return fail(received.error());
+    if (auto* frame = std::get_if<std::unique_ptr<codec::Frame>>(&*received)) {
+        headers_ = Headers::Confirmed;
+        unit_ = Unit::GaveItem;
+        if (held_) held_->done({});
+        held_.reset();
+        const auto metadata = metadataOf((*frame)->tag());
+        return Item{std::shared_ptr<const codec::Frame>(std::move(*frame)), metadata};
+    }
+    if (auto* damaged = std::get_if<codec::Damaged>(&*received)) {
+        log::debug("{}: an access unit cannot be decoded: {}", session_, damaged->reason);
+        // Before the stream is known there is no CAPTURE buffer that could tell of it.
+        if (!isSetUp) return Working{};
+        unit_ = Unit::GaveItem;
+        const auto metadata = metadataOf(damaged->tag);
+        return Item{std::move(*damaged), metadata, std::exchange(held_, std::nullopt)};
+    }
+    if (std::holds_alternative<codec::EndOfStream>(*received)) return codec::EndOfStream{};
+    if (std::holds_alternative<codec::NeedInput>(*received)) return consumed(isSetUp);
+    return Working{};
+}
+
+Intake::Yield Intake::consumed(bool isSetUp) {
+    const bool gaveItem = std::exchange(unit_, Unit::Consumed) == Unit::GaveItem;
+    if (headerless(isSetUp) && !gaveItem) {
+        const uint64_t tag = nextTag_ - 1;
+        return Item{codec::Damaged{tag, "no headers"}, metadataOf(tag), std::exchange(held_, std::nullopt)};
+    }
+    if (held_) held_->done({});
+    held_.reset();
+    return Hungry{};
+}
+
+Result<bool> Intake::drain() {
+    inputs_.pop_front();
+    if (!decoder_) return false;
+    if (auto ok = decoder_->drain(); !ok) return fail(ok.error());
+    unit_ = Unit::GaveItem;
+    return true;
+}
+
+void Intake::resume() {
+    unit_ = Unit::Consumed;
+    if (decoder_) decoder_->resume();
+}
+
+void Intake::passMark() {
+    unit_ = Unit::GaveItem;
+    dropDrains();
+}
+
+void Intake::flush() {
+    for (auto& input : inputs_)
+        if (auto* buffer = std::get_if<queue::ActiveBuffer>(&input)) buffer->giveBack();
+    inputs_.clear();
+    if (held_) held_->giveBack();
+    held_.reset();
+    metadata_.clear();
+    unit_ = Unit::Consumed;
+    fed_ = 0;
+    if (decoder_) decoder_->flush();
+}
+
+void Intake::close() {
+    inputs_.clear();
+    held_.reset();
+    decoder_.reset();
+}
+
+}  // namespace daedalus::m2m
