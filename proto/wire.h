@@ -17,7 +17,7 @@
 namespace daedalus::proto {
 
 /// Both ends must have the same.
-inline constexpr uint32_t kProtocolVersion = 1;
+inline constexpr uint32_t kProtocolVersion = 2;
 
 /// Environment variable with the path of the daemon's socket.
 inline constexpr char kSocketVariable[] = "DAEDALUS_SOCKET";
@@ -33,6 +33,17 @@ inline constexpr char kPreloadVariable[] = "LD_PRELOAD";
 inline constexpr char kFileNamePrefix[] = "daedalus:";
 inline constexpr size_t kFileNamePrefixLength = sizeof kFileNamePrefix - 1;
 inline constexpr size_t kFileNameLength = 1 + kFileNamePrefixLength + 16 + 1 + 16;
+
+/// The permissions of that socket, which fstat() shows: sandboxes that refuse to tell a socket's name allow that.
+inline constexpr uint32_t kFileMode = 01640;
+
+/// Environment variable with a door to the daemon that the process inherits: its descriptor and its inode as decimal numbers,
+/// and the path in kSocketVariable, with a ':' between them. Without effect where that path is another.
+inline constexpr char kDoorVariable[] = "DAEDALUS_DOOR";
+
+/// Descriptors that a program did not open itself are at least this, where its limit allows it: out of the way of programs
+/// that count on low numbers, or close them in a row.
+inline constexpr int kLowestHiddenFd = 200;
 
 /// The byte that makes IN true. kErrorByte says that ERR made it so: what looks like IN must be asked after.
 inline constexpr char kReadyByte = 'I';
@@ -62,6 +73,9 @@ enum class Kind : uint32_t {
     Priority = 7,   ///< Reply: one fd, POLLPRI on it is the file's POLLPRI
     Alive = 8,      ///< Body: uint64_t sessions[]. Reply body: one byte each, 1 = still open
     Released = 9,   ///< Reply body: uint32_t serials of bounces that the session no longer uses
+    Door = 10,   ///< Reply: one fd. Each message on it that carries one end of a SOCK_SEQPACKET pair makes a connection of the
+                 ///< other, for whoever sent it: processes and threads may share it
+    Claim = 11,  ///< With the client's file as the message's fd: whoever has the file may name its session
 };
 
 /// Request flags.
@@ -90,6 +104,7 @@ inline constexpr uint32_t kReplyFill = 2;        ///< write one filler to the fi
 inline constexpr uint32_t kReplyCopyBack = 4;    ///< the body (in the message, or in the request's memfd) goes to the client
 inline constexpr uint32_t kReplyNeedMemory = 8;  ///< send the call again with the fds of its USERPTR planes
 inline constexpr uint32_t kReplyReleased = 16;   ///< Kind::Released has something
+inline constexpr uint32_t kReplyClaim = 32;      ///< another user's session: send the call again after a Claim
 
 /// A descriptor of the reply: where its number goes in the argument, and O_CLOEXEC.
 struct ReplyFd {

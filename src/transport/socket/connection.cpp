@@ -196,6 +196,10 @@ void Connection::handle(const proto::Request& request, std::span<const std::byte
             return alive(request, body);
         case proto::Kind::Released:
             return released(request);
+        case proto::Kind::Door:
+            return door(request);
+        case proto::Kind::Claim:
+            return claim(request, fds);
         case proto::Kind::Cancel:
             break;
     }
@@ -204,7 +208,9 @@ void Connection::handle(const proto::Request& request, std::span<const std::byte
 
 std::shared_ptr<Session> Connection::sessionOf(uint64_t id) const {
     auto session = server_.find(id);
-    return session && (uid_ == 0 || uid_ == session->owner()) ? session : nullptr;
+    if (!session || uid_ == 0 || uid_ == session->owner()) return session;
+    const bool claimed = std::any_of(claimed_.begin(), claimed_.end(), [&](const auto& one) { return one.lock() == session; });
+    return claimed ? session : nullptr;
 }
 
 void Connection::addReadiness(proto::Reply& reply, const std::shared_ptr<Session>& session, bool verify) {
@@ -218,6 +224,13 @@ void Connection::addReadiness(proto::Reply& reply, const std::shared_ptr<Session
 void Connection::fail(const proto::Request& request, int error) {
     auto reply = replyTo(request);
     reply.error = error;
+    send(reply);
+}
+
+void Connection::refuse(const proto::Request& request) {
+    auto reply = replyTo(request);
+    reply.error = ENODEV;
+    if (server_.find(request.session)) reply.flags |= proto::kReplyClaim;
     send(reply);
 }
 
@@ -271,7 +284,7 @@ void Connection::open(const proto::Request& request) {
 
 void Connection::ioctl(const proto::Request& request, std::span<const std::byte> body, std::vector<UniqueFd> fds) {
     const auto session = sessionOf(request.session);
-    if (!session) return fail(request, ENODEV);
+    if (!session) return refuse(request);
 
     auto nextFd = fds.begin();
     std::vector<std::byte> large;
@@ -364,7 +377,7 @@ void Connection::cancel() {
 
 void Connection::map(const proto::Request& request) {
     const auto session = sessionOf(request.session);
-    if (!session) return fail(request, ENODEV);
+    if (!session) return refuse(request);
     const auto memory = session->file()->mmap(request.value, static_cast<size_t>(request.length));
     if (!memory) return fail(request, memory.error().value);
     const int fd = (*memory)->fd();
@@ -376,7 +389,7 @@ void Connection::map(const proto::Request& request) {
 
 void Connection::readiness(const proto::Request& request) {
     const auto session = sessionOf(request.session);
-    if (!session) return fail(request, ENODEV);
+    if (!session) return refuse(request);
     auto reply = replyTo(request);
     reply.value = session->file()->readiness();
     // A client that asks saw IN and OUT.
@@ -386,7 +399,7 @@ void Connection::readiness(const proto::Request& request) {
 
 void Connection::priority(const proto::Request& request) {
     const auto session = sessionOf(request.session);
-    if (!session) return fail(request, ENODEV);
+    if (!session) return refuse(request);
     const auto fd = session->priorityFd();
     if (!fd) return fail(request, fd.error().value);
     send(replyTo(request), {}, std::span(&*fd, 1));
@@ -404,9 +417,24 @@ void Connection::alive(const proto::Request& request, std::span<const std::byte>
     send(replyTo(request), states);
 }
 
+void Connection::door(const proto::Request& request) {
+    const auto door = server_.openDoor();
+    if (!door) return fail(request, door.error().value);
+    const int fd = door->get();
+    send(replyTo(request), {}, std::span(&fd, 1));
+}
+
+void Connection::claim(const proto::Request& request, const std::vector<UniqueFd>& fds) {
+    const auto session = server_.find(request.session);
+    if (!session || fds.size() != 1 || !session->isClientEnd(fds.front().get())) return fail(request, EPERM);
+    std::erase_if(claimed_, [&](const auto& one) { return one.expired() || one.lock() == session; });
+    claimed_.push_back(session);
+    send(replyTo(request));
+}
+
 void Connection::released(const proto::Request& request) {
     const auto session = sessionOf(request.session);
-    if (!session) return fail(request, ENODEV);
+    if (!session) return refuse(request);
     constexpr size_t kAtOnce = proto::kMaxInlineBytes / sizeof(uint32_t);
     const auto all = session->released()->takeAll();
     const auto fits = static_cast<ptrdiff_t>(std::min(all.size(), kAtOnce));

@@ -57,12 +57,16 @@ private:
     void priority(const proto::Request& request);
     void alive(const proto::Request& request, std::span<const std::byte> body);
     void released(const proto::Request& request);
+    void door(const proto::Request& request);
+    void claim(const proto::Request& request, const std::vector<UniqueFd>& fds);
 
-    /// The session of that id; null if it is gone or another user's.
+    /// The session of that id; null if it is gone, or another user's and not claimed.
     [[nodiscard]] std::shared_ptr<Session> sessionOf(uint64_t id) const;
     /// Adds what the session's readiness asks of the client, and remembers that the client has yet to do so.
     void addReadiness(proto::Reply& reply, const std::shared_ptr<Session>& session, bool verify);
     void fail(const proto::Request& request, int error);
+    /// For a request without a session.
+    void refuse(const proto::Request& request);
     void send(proto::Reply reply, std::span<const std::byte> body = {}, std::span<const int> fds = {});
     /// Logs why and lets the server forget this connection soon.
     void drop(const std::string& why);
@@ -74,6 +78,8 @@ private:
     uid_t uid_;
     Pending pending_;
     std::weak_ptr<Session> eating_;
+    /// Sessions of others whose files this client has.
+    std::vector<std::weak_ptr<Session>> claimed_;
     bool dropped_ = false;
     EventLoop::Registration watch_;
 };

@@ -73,6 +73,7 @@ Result<> Server::start(UniqueFd listener) {
 Server::~Server() {
     watch_ = {};
     retry_ = {};
+    doors_.clear();
     // Connections first: their clients learn that the daemon is gone, not that a call failed.
     connections_.clear();
     for (auto& [id, session] : sessions_) session->close();
@@ -116,13 +117,30 @@ void Server::accept() {
         ucred peer{};
         socklen_t length = sizeof peer;
         if (::getsockopt(fd.get(), SOL_SOCKET, SO_PEERCRED, &peer, &length) != 0) continue;
-        auto connection = std::make_shared<Connection>(*this, std::move(fd), peer.pid, peer.uid);
-        if (auto started = connection->start(loop_); !started) {
-            log::error("{}: cannot watch a client's connection: {}", path_, std::strerror(started.error().value));
-            continue;
-        }
-        connections_.insert(std::move(connection));
+        addConnection(std::move(fd), peer.pid, peer.uid);
     }
+}
+
+void Server::addConnection(UniqueFd fd, pid_t pid, uid_t uid) {
+    auto connection = std::make_shared<Connection>(*this, std::move(fd), pid, uid);
+    if (auto started = connection->start(loop_); !started) {
+        log::error("{}: cannot watch a client's connection: {}", path_, std::strerror(started.error().value));
+        return;
+    }
+    connections_.insert(std::move(connection));
+}
+
+Result<UniqueFd> Server::openDoor() {
+    auto made = Door::make(loop_, [this](UniqueFd fd, pid_t pid, uid_t uid) { addConnection(std::move(fd), pid, uid); });
+    if (!made) return fail(made.error());
+    const Door* const key = made->door.get();
+    made->door->onHangUp([this, key] {
+        loop_.post([this, key, life = std::weak_ptr(life_)] {
+            if (!life.expired()) doors_.erase(key);
+        });
+    });
+    doors_.emplace(key, std::move(made->door));
+    return std::move(made->clientEnd);
 }
 
 Result<Session::Made> Server::openSession(uid_t owner, std::string client) {

@@ -16,6 +16,7 @@
 #include "daedalus/transport/socket.h"
 #include "proto/wire.h"
 #include "src/transport/socket/decode.h"
+#include "src/transport/socket/door.h"
 #include "src/transport/socket/session.h"
 #include "src/transport/socket/sysfs_folder.h"
 
@@ -51,6 +52,8 @@ public:
     /// A session of a file that is open already.
     [[nodiscard]] Result<Session::Made> addSession(std::unique_ptr<ioctl::File> file);
     [[nodiscard]] std::shared_ptr<Session> find(uint64_t session) const;
+    /// The client's end of a new door.
+    [[nodiscard]] Result<UniqueFd> openDoor();
     /// Warns of what a client did wrong; only a few such lines in a while, so that a client cannot flood the log.
     void complain(const std::string& line);
     /// Forgets a connection once the call stack is clean.
@@ -60,6 +63,7 @@ private:
     Server(EventLoop& loop, Backend backend, std::string path, const SocketOptions& options);
     Result<> start(UniqueFd listener);
     void accept();
+    void addConnection(UniqueFd fd, pid_t pid, uid_t uid);
     void endSession(uint64_t id);
     void keepPriority(UniqueFd fd);
 
@@ -78,6 +82,7 @@ private:
     SysfsFolder sysfs_;
     std::unordered_map<uint64_t, std::shared_ptr<Session>> sessions_;
     std::unordered_set<std::shared_ptr<Connection>> connections_;
+    std::unordered_map<const Door*, std::unique_ptr<Door>> doors_;
     /// Our sides of priority sockets that outlive their sessions.
     struct Leftover {
         UniqueFd fd;

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
@@ -28,6 +29,13 @@ Result<std::pair<UniqueFd, UniqueFd>> makePair() {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) return fail(errno);
     return std::pair(UniqueFd(ends[0]), UniqueFd(ends[1]));
+}
+
+/// What no other socket of this kernel has ever had; 0: `fd` is none.
+uint64_t cookieOf(int fd) {
+    uint64_t cookie = 0;
+    socklen_t length = sizeof cookie;
+    return ::getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) == 0 ? cookie : 0;
 }
 
 Result<> bindName(int fd, uint64_t daemon, uint64_t id) {
@@ -56,6 +64,9 @@ Result<Session::Made> Session::make(EventLoop& loop, uint64_t daemon, uint64_t i
     if (::setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) != 0) return fail(errno);
 
     const std::shared_ptr<Session> session(new Session(loop, id, std::move(file), std::move(ours)));
+    // Without the mode, a process that inherits the file or receives it does not know it until it calls an ioctl.
+    std::ignore = ::fchmod(theirs.get(), proto::kFileMode);
+    session->clientCookie_ = cookieOf(theirs.get());
     session->update();
     if (!session->wantOut_) {
         // Here the client's end is still ours, so that nobody needs to be asked.
@@ -82,6 +93,8 @@ Result<> Session::onHangUp(std::function<void()> callback) {
     watch_ = std::move(*watch);
     return {};
 }
+
+bool Session::isClientEnd(int fd) const { return clientCookie_ != 0 && cookieOf(fd) == clientCookie_; }
 
 bool Session::hungUp() const {
     pollfd entry{end_.get(), POLLRDHUP, 0};

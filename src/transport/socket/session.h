@@ -26,8 +26,10 @@ public:
     Session& operator=(const Session&) = delete;
 
     [[nodiscard]] uint64_t id() const { return id_; }
-    /// Who opened it: nobody else but root may name it.
+    /// Who opened it: nobody else may name it but root, and who has the file.
     [[nodiscard]] uid_t owner() const { return owner_; }
+    /// True if `fd` is the file that the client got.
+    [[nodiscard]] bool isClientEnd(int fd) const;
     /// Null after close().
     [[nodiscard]] ioctl::File* file() { return file_.get(); }
     /// Calls `callback` when the client's last descriptor is gone.
@@ -61,6 +63,7 @@ private:
     EventLoop& loop_;
     uint64_t id_;
     uid_t owner_;
+    uint64_t clientCookie_ = 0;
     UniqueFd end_;
     UniqueFd priorityOurs_;
     UniqueFd priorityTheirs_;

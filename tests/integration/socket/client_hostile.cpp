@@ -83,7 +83,7 @@ void hostile() {
         sendWith(fd, noise, length, {});
         expectClosed(fd);
     }
-    for (const uint32_t kind : {0U, 10U, 0xFFFFFFFFU}) {
+    for (const uint32_t kind : {0U, 12U, 0xFFFFFFFFU}) {
         const int fd = dial();
         const auto bad = request(static_cast<proto::Kind>(kind));
         sendWith(fd, &bad, sizeof bad, {});
@@ -232,7 +232,7 @@ void hostile() {
             proto::Request head;
             unsigned char body[256];
         } message{};
-        message.head = request(static_cast<proto::Kind>(1 + random() % 9));
+        message.head = request(static_cast<proto::Kind>(1 + random() % 11));
         message.head.session = random() % 4 != 0 ? session : random();
         message.head.flags = random() % 8;
         message.head.cmd = random() % 2 == 0 ? VIDIOC_QBUF : random() % 2 == 0 ? VIDIOC_G_EXT_CTRLS : random();
