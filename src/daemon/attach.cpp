@@ -37,17 +37,22 @@ Result<UniqueFd> connectTo(const std::string& path) {
     return connection;
 }
 
+Result<> sendRequest(int connection, proto::Kind kind, uint64_t value) {
+    proto::Request request{};
+    request.kind = kind;
+    request.value = value;
+    request.sequence = 1;
+    if (::send(connection, &request, sizeof request, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request)) return fail(errno);
+    return {};
+}
+
 }  // namespace
 
 Result<std::string> askNodePath(const std::string& socket) {
     const auto connection = connectTo(socket);
     if (!connection) return fail(connection.error());
-    proto::Request request{};
-    request.kind = proto::Kind::Hello;
-    request.value = proto::kProtocolVersion;
-    request.sequence = 1;
-    if (::send(connection->get(), &request, sizeof request, MSG_NOSIGNAL) != static_cast<ssize_t>(sizeof request))
-        return fail(errno);
+    if (const auto sent = sendRequest(connection->get(), proto::Kind::Hello, proto::kProtocolVersion); !sent)
+        return fail(sent.error());
 
     std::array<std::byte, sizeof(proto::Reply) + proto::kMaxInlineBytes> message{};
     const ssize_t size = ::recv(connection->get(), message.data(), message.size(), 0);
@@ -61,6 +66,28 @@ Result<std::string> askNodePath(const std::string& socket) {
     std::string nodePath(hello.nodePath, ::strnlen(hello.nodePath, sizeof hello.nodePath));
     if (!v4l2::nodeNumber(nodePath)) return fail(EPROTO);
     return nodePath;
+}
+
+Result<UniqueFd> askDoor(const std::string& socket) {
+    const auto connection = connectTo(socket);
+    if (!connection) return fail(connection.error());
+    if (const auto sent = sendRequest(connection->get(), proto::Kind::Door, 0); !sent) return fail(sent.error());
+
+    proto::Reply reply{};
+    iovec part{&reply, sizeof reply};
+    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control;
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control.data();
+    header.msg_controllen = control.size();
+    const ssize_t size = ::recvmsg(connection->get(), &header, MSG_CMSG_CLOEXEC);
+    if (size < 0) return fail(errno);
+    const cmsghdr* const entry = CMSG_FIRSTHDR(&header);
+    if (entry == nullptr || entry->cmsg_type != SCM_RIGHTS || entry->cmsg_len != CMSG_LEN(sizeof(int))) return fail(EPROTO);
+    int fd = -1;
+    std::memcpy(&fd, CMSG_DATA(entry), sizeof fd);
+    return UniqueFd(fd);
 }
 
 std::string attachFailure(const std::string& socket, Errno error) {

@@ -1,12 +1,16 @@
 #include "daedalus/daemon/run.h"
 
+#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <utility>
 
 #include "attach.h"
 #include "daedalus/base/log.h"
@@ -69,6 +73,19 @@ struct Target {
     std::string device;  ///< only show this device to udev's callers
 };
 
+/// A door to the daemon at `socket`, for the program and all that it starts, whatever their user, root or namespaces: its
+/// descriptor, which a program inherits, and the value of kDoorVariable. Without it they find the daemon by its path only.
+std::pair<UniqueFd, std::string> inheritableDoor(const std::string& socket) {
+    if (socket.empty()) return {};
+    const auto door = askDoor(socket);
+    if (!door) return {};
+    UniqueFd inherited(::fcntl(door->get(), F_DUPFD, proto::kLowestHiddenFd));
+    struct stat status {};
+    if (!inherited || ::fstat(inherited.get(), &status) != 0) return {};
+    std::string value = fmt::format("{}:{}:{}", inherited.get(), status.st_ino, socket);
+    return {std::move(inherited), std::move(value)};
+}
+
 /// Runs the program with the preload library, which heeds `target`.
 Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const Target& target, const std::string& nodePath,
                  pid_t daemonPid) {
@@ -89,8 +106,10 @@ Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const T
     if (!why.empty())
         log::warn("{} finds no {}: {}; a CUSE device reaches every program: `daedalus serve --cuse`", options.command.front(),
                   nodePath, why);
+    const auto [door, doorValue] = inheritableDoor(target.socket);
     Program program(options.command, Environment{{proto::kPreloadVariable, preloadList(*preloadable)},
                                                  {proto::kSocketVariable, target.socket},
+                                                 {proto::kDoorVariable, doorValue},
                                                  {proto::kDeviceVariable, target.device},
                                                  {"DAEDALUS_NODE", nodePath},
                                                  {"ASAN_OPTIONS", sanitizerOptions()},
