@@ -1,141 +1,16 @@
-// Interposed epoll: a file of ours that is wanted for EPOLLPRI puts its second descriptor into the set as well, with the same
-// user data; and what a wait returns is labelled as for poll().
-#include <fcntl.h>
+// Interposed epoll: EPOLLPRI by the second descriptors (epoll_table.h); and what a wait returns is labelled as for poll().
 #include <poll.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #include <cerrno>
 
+#include "src/preload/epoll_table.h"
 #include "src/preload/file.h"
+#include "src/preload/kernel.h"
 #include "src/preload/next.h"
-#include "src/preload/process.h"
 #include "src/preload/readiness.h"
-#include "src/preload/real.h"
-#include "src/preload/sessions.h"
-
-namespace daedalus::preload {
-namespace {
-
-Lock epollLock;
-EpollEntry* entries = nullptr;  // guarded by epollLock; set < 0 is a free one
-size_t capacity = 0;            // guarded by epollLock
-std::atomic<size_t> entryCount{0};
-
-EpollEntry* findEntry(int set, int fd) {
-    for (size_t i = 0; i < capacity; ++i) {
-        if (entries[i].set == set && entries[i].fd == fd) return &entries[i];
-    }
-    return nullptr;
-}
-
-EpollEntry* freeEntry() {
-    if (EpollEntry* const unused = findEntry(-1, -1)) return unused;
-    const size_t wanted = capacity == 0 ? 64 : 2 * capacity;
-    void* const memory =
-        realMmap(nullptr, wanted * sizeof(EpollEntry), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return nullptr;
-    auto* const grown = static_cast<EpollEntry*>(memory);
-    for (size_t i = 0; i < wanted; ++i) grown[i] = i < capacity ? entries[i] : EpollEntry{-1, -1, -1, 0, {}};
-    if (entries != nullptr) ::munmap(entries, capacity * sizeof(EpollEntry));
-    EpollEntry* const result = &grown[capacity];
-    entries = grown;
-    capacity = wanted;
-    return result;
-}
-
-void dropPriority(EpollEntry& entry) {
-    if (entry.priorityFd < 0) return;
-    const KeepErrno keep;
-    DAEDALUS_NEXT(epoll_ctl)(entry.set, EPOLL_CTL_DEL, entry.priorityFd, nullptr);
-    realClose(entry.priorityFd);
-    entry.priorityFd = -1;
-}
-
-void dropEntry(EpollEntry& entry) {
-    dropPriority(entry);
-    entry = {-1, -1, -1, 0, {}};
-    entryCount.fetch_sub(1);
-}
-
-/// Brings the second descriptor in line with what the entry wants. Its own copy: the same file may be in a set twice.
-void updatePriority(EpollEntry& entry, int shared) {
-    if ((entry.wanted.events & EPOLLPRI) == 0) return dropPriority(entry);
-    epoll_event event = entry.wanted;
-    event.events = EPOLLPRI | (entry.wanted.events & (EPOLLET | EPOLLONESHOT | EPOLLWAKEUP));
-    const KeepErrno keep;
-    if (entry.priorityFd >= 0) {
-        DAEDALUS_NEXT(epoll_ctl)(entry.set, EPOLL_CTL_MOD, entry.priorityFd, &event);
-        return;
-    }
-    if (shared < 0) return;
-    entry.priorityFd = ::fcntl(shared, F_DUPFD_CLOEXEC, 200);
-    if (entry.priorityFd >= 0) DAEDALUS_NEXT(epoll_ctl)(entry.set, EPOLL_CTL_ADD, entry.priorityFd, &event);
-}
-
-}  // namespace
-
-bool haveEpoll() { return entryCount.load(std::memory_order_relaxed) != 0; }
-
-int controlEpoll(int set, int operation, int fd, uint64_t session, epoll_event* event) {
-    epoll_event native{};
-    if (event != nullptr) {
-        native = *event;
-        native.events &= ~static_cast<uint32_t>(EPOLLPRI);
-    }
-    const bool wantsPri = event != nullptr && operation != EPOLL_CTL_DEL && (event->events & EPOLLPRI) != 0;
-    const int shared = wantsPri ? priorityFdOf(fd, session) : -1;
-    const int result = DAEDALUS_NEXT(epoll_ctl)(set, operation, fd, event != nullptr ? &native : nullptr);
-    if (result != 0) return result;
-    const Locked locked(epollLock);
-    EpollEntry* entry = findEntry(set, fd);
-    if (operation == EPOLL_CTL_DEL) {
-        if (entry != nullptr) dropEntry(*entry);
-        return 0;
-    }
-    if (entry != nullptr && (operation == EPOLL_CTL_ADD || entry->session != session)) {
-        // What was here had been closed.
-        dropEntry(*entry);
-        entry = nullptr;
-    }
-    if (entry == nullptr) {
-        entry = freeEntry();
-        if (entry == nullptr) return 0;
-        *entry = {set, fd, -1, session, {}};
-        entryCount.fetch_add(1);
-    }
-    entry->wanted = *event;
-    updatePriority(*entry, shared);
-    return 0;
-}
-
-bool findEpoll(int set, uint64_t data, EpollEntry& entry) {
-    const Locked locked(epollLock);
-    for (size_t i = 0; i < capacity; ++i) {
-        if (entries[i].set != set || entries[i].wanted.data.u64 != data) continue;
-        entry = entries[i];
-        return true;
-    }
-    return false;
-}
-
-void sweepEpoll(bool (*gone)(uint64_t session, const void* context), const void* context) {
-    const Locked locked(epollLock);
-    for (size_t i = 0; i < capacity; ++i) {
-        if (entries[i].set >= 0 && gone(entries[i].session, context)) dropEntry(entries[i]);
-    }
-}
-
-size_t listEpollSessions(uint64_t* out, size_t max) {
-    const Locked locked(epollLock);
-    size_t count = 0;
-    for (size_t i = 0; i < capacity && count < max; ++i) {
-        if (entries[i].set >= 0) out[count++] = entries[i].session;
-    }
-    return count;
-}
-
-}  // namespace daedalus::preload
+#include "src/preload/waits.h"
 
 using namespace daedalus::preload;
 
@@ -145,10 +20,12 @@ namespace {
 constexpr uint32_t kPollBits = 0x7FFF;
 
 bool priorityIsSet(const EpollEntry& entry) {
-    if (entry.priorityFd < 0) return false;
-    pollfd priority{entry.priorityFd, POLLPRI, 0};
-    const KeepErrno keep;
-    return DAEDALUS_NEXT(poll)(&priority, 1, 0) > 0 && (priority.revents & POLLPRI) != 0;
+    if ((entry.wanted.events & EPOLLPRI) == 0) return false;
+    const int known = entry.priority.get();
+    pollfd priority{known >= 0 ? known : priorityFdOf(entry.fd, entry.session), POLLPRI, 0};
+    timespec none{0, 0};
+    if (priority.fd < 0) return false;
+    return kernel(SYS_ppoll, &priority, 1, &none, nullptr, 0) > 0 && (priority.revents & POLLPRI) != 0;
 }
 
 /// Labels what a wait returned, and merges the two events that one file may give. Returns how many are left.
@@ -204,12 +81,35 @@ int toMs(const timespec* time) {
 
 }  // namespace
 
-DAEDALUS_EXPORT int epoll_ctl(int set, int operation, int fd, epoll_event* event) noexcept {
+namespace daedalus::preload {
+
+int callEpollCtl(By by, int set, int operation, int fd, epoll_event* event) {
     uint64_t session = 0;
-    if (!isOurFile(fd, session) && !(socketPath() != nullptr && findSession(fd, session))) {
-        return DAEDALUS_NEXT(epoll_ctl)(set, operation, fd, event);
+    if (!isOurFile(fd, session)) {
+        return by == By::Function ? DAEDALUS_NEXT(epoll_ctl)(set, operation, fd, event)
+                                  : static_cast<int>(withErrno(kernel(SYS_epoll_ctl, set, operation, fd, event)));
     }
-    return controlEpoll(set, operation, fd, session, event);
+    const bool wantsPriority = event != nullptr && operation != EPOLL_CTL_DEL && (event->events & EPOLLPRI) != 0;
+    return controlEpoll(by, set, operation, fd, session, event, wantsPriority ? priorityFdOf(fd, session) : -1);
+}
+
+int callEpollPwait(By by, int set, epoll_event* events, int max, int timeoutMs, const sigset_t* mask) {
+    constexpr size_t kMaskBytes = 8;
+    const auto wait = [&](int waitMs) {
+        return by == By::Function
+                   ? DAEDALUS_NEXT(epoll_pwait)(set, events, max, waitMs, mask)
+                   : static_cast<int>(withErrno(kernel(SYS_epoll_pwait, set, events, max, waitMs, mask, kMaskBytes)));
+    };
+    if (!haveEpoll()) return wait(timeoutMs);
+    const timespec timeout = Deadline::fromMs(timeoutMs);
+    return waitCorrected(set, events, timeoutMs < 0 ? nullptr : &timeout,
+                         [&](const timespec* left) { return wait(toMs(left)); });
+}
+
+}  // namespace daedalus::preload
+
+DAEDALUS_EXPORT int epoll_ctl(int set, int operation, int fd, epoll_event* event) noexcept {
+    return callEpollCtl(By::Function, set, operation, fd, event);
 }
 
 DAEDALUS_EXPORT int epoll_wait(int set, epoll_event* events, int max, int timeoutMs) {
@@ -220,10 +120,7 @@ DAEDALUS_EXPORT int epoll_wait(int set, epoll_event* events, int max, int timeou
 }
 
 DAEDALUS_EXPORT int epoll_pwait(int set, epoll_event* events, int max, int timeoutMs, const sigset_t* mask) {
-    if (!haveEpoll()) return DAEDALUS_NEXT(epoll_pwait)(set, events, max, timeoutMs, mask);
-    const timespec timeout = Deadline::fromMs(timeoutMs);
-    return waitCorrected(set, events, timeoutMs < 0 ? nullptr : &timeout,
-                         [&](const timespec* left) { return DAEDALUS_NEXT(epoll_pwait)(set, events, max, toMs(left), mask); });
+    return callEpollPwait(By::Function, set, events, max, timeoutMs, mask);
 }
 
 DAEDALUS_EXPORT int epoll_pwait2(int set, epoll_event* events, int max, const timespec* timeout, const sigset_t* mask);

@@ -1,77 +1,59 @@
 #include "src/preload/file.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/syscall.h>
 
 #include <cerrno>
-#include <cstddef>
 #include <cstring>
 
+#include "src/preload/kernel.h"
 #include "src/preload/process.h"
 #include "src/preload/real.h"
 #include "src/preload/sessions.h"
+#include "src/preload/sweep.h"
 
 namespace daedalus::preload {
 namespace {
 
-int hexDigit(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    return -1;
-}
-
-bool parseHex(const char* text, uint64_t& value) {
-    value = 0;
-    for (int i = 0; i < 16; ++i) {
-        const int digit = hexDigit(text[i]);
-        if (digit < 0) return false;
-        value = value << 4 | static_cast<uint64_t>(digit);
-    }
-    return true;
-}
-
 void closeFds(Exchange& exchange) {
-    for (size_t i = 0; i < exchange.fdCount; ++i) realClose(exchange.fds[i]);
+    for (size_t i = 0; i < exchange.fdCount; ++i) kernel(SYS_close, exchange.fds[i]);
     exchange.fdCount = 0;
 }
 
+/// Between two tries of a call that must not wait in the daemon: what it waits for may not show on its file.
+constexpr long kHurriedPauseNs = 10'000'000;
+
 }  // namespace
-
-bool findSession(int fd, uint64_t& session) {
-    if (socketPath() == nullptr) return false;
-    const KeepErrno keep;
-    sockaddr_un name;
-    socklen_t length = sizeof name;
-    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &length) != 0) return false;
-    if (name.sun_family != AF_UNIX || length != offsetof(sockaddr_un, sun_path) + proto::kFileNameLength) return false;
-    const char* const path = name.sun_path;
-    if (path[0] != '\0' || std::memcmp(path + 1, proto::kFileNamePrefix, proto::kFileNamePrefixLength) != 0) return false;
-    if (!parseHex(path + proto::kFileNameLength - 16, session)) return false;
-    usesNode.store(true, std::memory_order_relaxed);
-    return true;
-}
-
-bool isOurFile(int fd, uint64_t& session) {
-    return usesNode.load(std::memory_order_relaxed) && fd >= 0 && findSession(fd, session);
-}
 
 Outcome exchangeFor(int fd, uint64_t session, Exchange& exchange) {
     exchange.request.session = session;
-    const Outcome outcome = ::daedalus::preload::exchange(exchange);
+    exchange.file = fd;
+    Outcome outcome = ::daedalus::preload::exchange(exchange);
+    // What could not wait on the way waits here.
+    while (outcome == Outcome::Answered && exchange.hurried && exchange.reply.error == EAGAIN) {
+        pollfd entry{fd, POLLIN | POLLOUT, 0};
+        const timespec pause{0, kHurriedPauseNs};
+        timespec left = pause;
+        if (kernel(SYS_ppoll, &entry, 1, &left, nullptr, 0) == -EINTR && exchange.interruptible) {
+            exchange.reply.error = EINTR;
+            break;
+        }
+        outcome = ::daedalus::preload::exchange(exchange);
+    }
     if (outcome != Outcome::Answered && outcome != Outcome::CannotWrite) return outcome;
     const uint32_t flags = exchange.reply.flags;
     if ((flags & (proto::kReplyEat | proto::kReplyFill)) != 0) {
         // The program may have closed the fd meanwhile, and have something else under its number.
-        const KeepErrno keep;
         uint64_t still = 0;
         char filler[proto::kFillerBytes];
-        if (findSession(fd, still) && still == session) {
-            if ((flags & proto::kReplyEat) != 0) (void)::recv(fd, filler, 1, MSG_DONTWAIT);
+        if (isOurFileForSure(fd, still) && still == session) {
+            if ((flags & proto::kReplyEat) != 0) kernel(SYS_recvfrom, fd, filler, 1, MSG_DONTWAIT, nullptr, nullptr);
             if ((flags & proto::kReplyFill) != 0) {
                 std::memset(filler, 0, sizeof filler);
-                (void)::send(fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL);
+                kernel(SYS_sendto, fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL, nullptr, 0);
             }
         }
     }
@@ -83,22 +65,24 @@ int openNode(int flags) {
     if ((flags & O_DIRECTORY) != 0) return errno = ENOTDIR, -1;
     if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return errno = EEXIST, -1;
     const int before = errno;
-    sweepSessions();
+    forgetClosedSessions();
     Exchange open;
     open.request.kind = proto::Kind::Open;
     int error = 0;
     if (exchange(open) != Outcome::Answered) {
-        error = ENODEV;
+        // As for a device file without its driver; but who may not open it, or has no descriptor left, is told so.
+        const int why = whyGone();
+        error = why == EACCES || why == EPERM || why == EMFILE || why == ENFILE ? why : ENODEV;
     } else if (open.reply.error != 0) {
         error = open.reply.error;
     } else if (open.fdCount != 1) {
         error = EMFILE;
     }
     if (error == 0) {
-        usesNode.store(true, std::memory_order_relaxed);
         const int fd = open.fds[0];
-        if ((flags & O_CLOEXEC) == 0) ::fcntl(fd, F_SETFD, 0);
-        if ((flags & O_NONBLOCK) != 0) ::fcntl(fd, F_SETFL, O_NONBLOCK);
+        noteFile(fd);
+        if ((flags & O_CLOEXEC) == 0) kernel(SYS_fcntl, fd, F_SETFD, 0);
+        if ((flags & O_NONBLOCK) != 0) kernel(SYS_fcntl, fd, F_SETFL, O_NONBLOCK);
         errno = before;
         return fd;
     }
@@ -137,6 +121,20 @@ bool readinessOf(int fd, uint64_t session, uint32_t& mask) {
     if (exchangeFor(fd, session, readiness) != Outcome::Answered || readiness.reply.error != 0) return false;
     mask = static_cast<uint32_t>(readiness.reply.value);
     return true;
+}
+
+int priorityFdOf(int fd, uint64_t session) {
+    if (const int known = knownPriorityFd(session); known >= 0) return known;
+    // What is kept would be the parent's.
+    if (sharesMemory()) return -1;
+    const KeepErrno keep;
+    Exchange ask;
+    ask.request.kind = proto::Kind::Priority;
+    if (exchangeFor(fd, session, ask) != Outcome::Answered || ask.fdCount != 1) {
+        closeFds(ask);
+        return -1;
+    }
+    return keepPriorityFd(session, ask.fds[0]);
 }
 
 }  // namespace daedalus::preload

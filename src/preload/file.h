@@ -1,17 +1,12 @@
-// Which descriptors are files of ours, and what every reply about them asks for.
+// What is done with a file of ours.
 #pragma once
 
 #include <cstdint>
 
+#include "src/preload/known_files.h"
 #include "src/preload/rpc.h"
 
 namespace daedalus::preload {
-
-/// True if `fd` is a client's end of a session, whoever opened it. Keeps errno.
-bool findSession(int fd, uint64_t& session);
-
-/// As findSession(), but free of cost in a process that has never had a file of ours.
-bool isOurFile(int fd, uint64_t& session);
 
 /// A call about the session behind `fd`: exchange(), then what the reply says about readiness.
 Outcome exchangeFor(int fd, uint64_t session, Exchange& exchange);
@@ -25,5 +20,8 @@ void* mmapFile(int fd, uint64_t session, void* address, size_t length, int prote
 
 /// The file's poll mask as the daemon sees it now. False if the daemon is gone.
 bool readinessOf(int fd, uint64_t session, uint32_t& mask);
+
+/// A descriptor on which POLLPRI is the session's; -1 if there is none. Stays the library's, and is good for one use.
+int priorityFdOf(int fd, uint64_t session);
 
 }  // namespace daedalus::preload

@@ -3,6 +3,7 @@
 #include <linux/videodev2.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,7 @@
 #include "proto/follow.h"
 #include "src/preload/client_memory.h"
 #include "src/preload/file.h"
+#include "src/preload/kernel.h"
 #include "src/preload/planes.h"
 #include "src/preload/process.h"
 #include "src/preload/real.h"
@@ -59,7 +61,8 @@ public:
         exchange_.interruptible = true;
         writes_ = (_IOC_DIR(cmd) & _IOC_WRITE) != 0 && size_ > 0;
         reads_ = (_IOC_DIR(cmd) & _IOC_READ) != 0 && size_ > 0;
-        if ((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0) exchange_.request.flags |= proto::kRequestNonblocking;
+        const long status = kernel(SYS_fcntl, fd, F_GETFL);
+        if (status >= 0 && (status & O_NONBLOCK) != 0) exchange_.request.flags |= proto::kRequestNonblocking;
     }
 
     int run(const proto::FollowEntry* follow) {
@@ -119,7 +122,7 @@ private:
 
     /// The argument names this descriptor, or none (-1): the daemon cannot see whose it is.
     void nameRequest(int fd) {
-        if (fd < 0 || !findSession(fd, exchange_.request.value)) return;
+        if (!isOurFileForSure(fd, exchange_.request.value)) return;
         exchange_.request.length = static_cast<uint64_t>(fd);
     }
 
@@ -310,7 +313,7 @@ private:
                 if (error == 0) error = EFAULT;
                 realClose(number);
             } else if ((place.flags & O_CLOEXEC) == 0) {
-                ::fcntl(number, F_SETFD, 0);
+                kernel(SYS_fcntl, number, F_SETFD, 0);
             }
         }
         exchange_.fdCount = 0;

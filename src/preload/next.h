@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 
 /// Marks what the library exports; everything else is hidden.
 #define DAEDALUS_EXPORT extern "C" __attribute__((visibility("default")))
@@ -19,6 +20,13 @@
     }())
 
 namespace daedalus::preload {
+
+/// How the program made a call, and so how it goes on. One way must not lead to the other: a library that stands in front of a
+/// function may itself be made of syscall(2).
+enum class By : uint8_t {
+    Function,  ///< the C library's
+    Number,    ///< syscall(2)
+};
 
 /// dlsym(RTLD_NEXT), or nullptr. Keeps errno.
 void* findNext(const char* name);

@@ -48,7 +48,7 @@ int openFound(const Path& found, int flags, Call call) {
         if ((flags & O_PATH) == 0 && writes) return errno = EACCES, -1;
         const int fd = call(AT_FDCWD, found.standIn);
         // From now on descriptors are looked at.
-        if (fd >= 0) usesNode.store(true, std::memory_order_relaxed);
+        if (fd >= 0) noteStandIn();
         return fd;
     }
     return openNode(flags);
@@ -77,7 +77,7 @@ inline int giveNodeStat(struct stat* status) {
 /// fstat(): `status` holds what the kernel says of `fd`.
 inline void correctStat(int fd, struct stat* status) {
     uint64_t session = 0;
-    if (S_ISSOCK(status->st_mode) && (isOurFile(fd, session) || (usesNode.load() && isNodePath(fd)))) statNode(status);
+    if (S_ISSOCK(status->st_mode) && (isOurFile(fd, *status, session) || (haveFiles() && isNodePath(fd)))) statNode(status);
 }
 
 template <class Call>
@@ -89,7 +89,7 @@ int statOn(int directory, const char* path, bool follow, struct stat* status, Ca
     }
     const int result = call(directory, path);
     // A link to a descriptor of ours, as /dev/stdin, leads to its socket.
-    const bool socket = result == 0 && S_ISSOCK(status->st_mode) && usesNode.load(std::memory_order_relaxed);
+    const bool socket = result == 0 && S_ISSOCK(status->st_mode) && haveFiles();
     const bool late =
         socket ? walkPath(directory, path, follow, found) : result != 0 && findPathLate(directory, path, follow, found);
     if (!late) return result;
@@ -117,7 +117,7 @@ int statxOn(int directory, const char* path, int flags, struct statx* out, Call 
     bool ours = false;
     if (meansItself(path, flags)) {
         uint64_t session = 0;
-        ours = isOurFile(directory, session) || (usesNode.load(std::memory_order_relaxed) && isNodePath(directory));
+        ours = isOurFile(directory, session) || (haveFiles() && isNodePath(directory));
     } else {
         const bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
         Path found;
@@ -127,7 +127,7 @@ int statxOn(int directory, const char* path, int flags, struct statx* out, Call 
         } else {
             const int before = errno;
             const int result = call(directory, path);
-            const bool socket = result == 0 && S_ISSOCK(out->stx_mode) && usesNode.load(std::memory_order_relaxed);
+            const bool socket = result == 0 && S_ISSOCK(out->stx_mode) && haveFiles();
             const bool late =
                 socket ? walkPath(directory, path, follow, found) : result != 0 && findPathLate(directory, path, follow, found);
             if (!late) return result;
@@ -169,7 +169,7 @@ ssize_t readlinkOn(int directory, const char* path, char* buffer, size_t size, C
         std::memset(buffer + shown, 0, got - shown);
         return static_cast<ssize_t>(shown);
     }
-    const bool isSocket = got > 8 && std::memcmp(buffer, "socket:[", 8) == 0 && usesNode.load(std::memory_order_relaxed);
+    const bool isSocket = got > 8 && std::memcmp(buffer, "socket:[", 8) == 0 && haveFiles();
     const bool isNode =
         socketPath() != nullptr && got == std::strlen(socketPath()) && std::memcmp(buffer, socketPath(), got) == 0;
     Path found;

@@ -188,7 +188,7 @@ private:
             fd = fd * 10 + (*digit - '0');
         }
         uint64_t session = 0;
-        return findSession(fd, session) || isNodePath(fd);
+        return isOurFileForSure(fd, session) || isNodePath(fd);
     }
 
     /// Puts a link's target before what is left of the path.

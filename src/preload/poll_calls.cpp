@@ -9,50 +9,20 @@
 
 #include "src/preload/file.h"
 #include "src/preload/next.h"
-#include "src/preload/process.h"
 #include "src/preload/readiness.h"
+#include "src/preload/waits.h"
 
 using namespace daedalus::preload;
 
 namespace {
-
-/// True if the wait needs us from its start, or its result does.
-bool concernsUs(const pollfd* fds, nfds_t count) {
-    if (!usesNode.load(std::memory_order_relaxed) || fds == nullptr) return false;
-    uint64_t session = 0;
-    for (nfds_t i = 0; i < count; ++i) {
-        if (isOurFile(fds[i].fd, session)) return true;
-    }
-    return false;
-}
-
-int callPpoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
-    return concernsUs(fds, count) ? pollFiles(fds, count, timeout, mask, true)
-                                  : DAEDALUS_NEXT(ppoll)(fds, count, timeout, mask);
-}
-
-int callPoll(pollfd* fds, nfds_t count, int timeoutMs) {
-    if (!concernsUs(fds, count)) return DAEDALUS_NEXT(poll)(fds, count, timeoutMs);
-    const timespec timeout = Deadline::fromMs(timeoutMs);
-    return pollFiles(fds, count, timeoutMs < 0 ? nullptr : &timeout, nullptr, true);
-}
-
-/// True if one of the descriptors whose exceptions are waited for is ours.
-bool hasOurException(int count, const fd_set* exceptions) {
-    if (!usesNode.load(std::memory_order_relaxed) || exceptions == nullptr || count > FD_SETSIZE) return false;
-    uint64_t session = 0;
-    for (int fd = 0; fd < count; ++fd) {
-        if (FD_ISSET(fd, exceptions) && isOurFile(fd, session)) return true;
-    }
-    return false;
-}
 
 constexpr short kReadBits = POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR;
 constexpr short kWriteBits = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
 
 /// select() by way of poll(), since POLLPRI needs a second descriptor. Native IN and OUT are just what select() shows for an
 /// error, so nothing is labelled.
-int selectByPoll(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, const timespec* timeout, const sigset_t* mask) {
+int selectByPoll(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, const timespec* timeout, const sigset_t* mask,
+                 By by) {
     pollfd entries[FD_SETSIZE];
     nfds_t used = 0;
     for (int fd = 0; fd < count; ++fd) {
@@ -65,7 +35,7 @@ int selectByPoll(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, c
     Deadline deadline(timeout);
     const timespec* left = timeout;
     for (;;) {
-        const int result = pollFiles(entries, used, left, mask, false);
+        const int result = pollFiles(by, entries, used, left, mask, false);
         if (result < 0) return result;
         int bits = 0;
         for (nfds_t i = 0; i < used; ++i) {
@@ -99,34 +69,78 @@ int selectByPoll(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, c
 
 }  // namespace
 
-DAEDALUS_EXPORT int poll(pollfd* fds, nfds_t count, int timeoutMs) { return callPoll(fds, count, timeoutMs); }
+namespace daedalus::preload {
 
-DAEDALUS_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
-    return callPpoll(fds, count, timeout, mask);
+bool mayConcernUs(const pollfd* fds, nfds_t count) {
+    if (!haveFiles() || fds == nullptr) return false;
+    for (nfds_t i = 0; i < count; ++i) {
+        if (mayBeFile(fds[i].fd)) return true;
+    }
+    return false;
 }
 
-DAEDALUS_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeoutMs, size_t room);
-DAEDALUS_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeoutMs, size_t) { return callPoll(fds, count, timeoutMs); }
-
-DAEDALUS_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t room);
-DAEDALUS_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t) {
-    return callPpoll(fds, count, timeout, mask);
+bool mayConcernUs(int count, const fd_set* exceptions) {
+    if (!haveFiles() || exceptions == nullptr || count > FD_SETSIZE) return false;
+    for (int fd = 0; fd < count; ++fd) {
+        if (FD_ISSET(fd, exceptions) && mayBeFile(fd)) return true;
+    }
+    return false;
 }
 
-DAEDALUS_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, timeval* timeout) {
-    if (!hasOurException(count, exceptions)) return DAEDALUS_NEXT(select)(count, reads, writes, exceptions, timeout);
-    if (timeout == nullptr) return selectByPoll(count, reads, writes, exceptions, nullptr, nullptr);
+int callPpoll(By by, pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
+    return mayConcernUs(fds, count) ? pollFiles(by, fds, count, timeout, mask, true)
+                                    : DAEDALUS_NEXT(ppoll)(fds, count, timeout, mask);
+}
+
+int callPoll(By by, pollfd* fds, nfds_t count, int timeoutMs) {
+    if (!mayConcernUs(fds, count)) return DAEDALUS_NEXT(poll)(fds, count, timeoutMs);
+    const timespec timeout = Deadline::fromMs(timeoutMs);
+    return pollFiles(by, fds, count, timeoutMs < 0 ? nullptr : &timeout, nullptr, true);
+}
+
+int callSelect(By by, int count, fd_set* reads, fd_set* writes, fd_set* exceptions, timeval* timeout) {
+    if (!mayConcernUs(count, exceptions)) return DAEDALUS_NEXT(select)(count, reads, writes, exceptions, timeout);
+    if (timeout == nullptr) return selectByPoll(count, reads, writes, exceptions, nullptr, nullptr, by);
     if (timeout->tv_sec < 0 || timeout->tv_usec < 0) return errno = EINVAL, -1;
-    const timespec wait{timeout->tv_sec, timeout->tv_usec * 1000};
+    // As Linux does it, which takes more than a second of microseconds.
+    constexpr long kSecondUs = 1'000'000;
+    const timespec wait{timeout->tv_sec + timeout->tv_usec / kSecondUs, timeout->tv_usec % kSecondUs * 1000};
     Deadline deadline(&wait);
-    const int result = selectByPoll(count, reads, writes, exceptions, &wait, nullptr);
+    const int result = selectByPoll(count, reads, writes, exceptions, &wait, nullptr, by);
     // Linux tells how much of the time was left.
     if (const timespec* left = deadline.left()) *timeout = {left->tv_sec, left->tv_nsec / 1000};
     return result;
 }
 
+int callPselect(By by, int count, fd_set* reads, fd_set* writes, fd_set* exceptions, const timespec* timeout,
+                const sigset_t* mask) {
+    if (!mayConcernUs(count, exceptions)) return DAEDALUS_NEXT(pselect)(count, reads, writes, exceptions, timeout, mask);
+    return selectByPoll(count, reads, writes, exceptions, timeout, mask, by);
+}
+
+}  // namespace daedalus::preload
+
+DAEDALUS_EXPORT int poll(pollfd* fds, nfds_t count, int timeoutMs) { return callPoll(By::Function, fds, count, timeoutMs); }
+
+DAEDALUS_EXPORT int ppoll(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
+    return callPpoll(By::Function, fds, count, timeout, mask);
+}
+
+DAEDALUS_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeoutMs, size_t room);
+DAEDALUS_EXPORT int __poll_chk(pollfd* fds, nfds_t count, int timeoutMs, size_t) {
+    return callPoll(By::Function, fds, count, timeoutMs);
+}
+
+DAEDALUS_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t room);
+DAEDALUS_EXPORT int __ppoll_chk(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, size_t) {
+    return callPpoll(By::Function, fds, count, timeout, mask);
+}
+
+DAEDALUS_EXPORT int select(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, timeval* timeout) {
+    return callSelect(By::Function, count, reads, writes, exceptions, timeout);
+}
+
 DAEDALUS_EXPORT int pselect(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, const timespec* timeout,
                             const sigset_t* mask) {
-    if (!hasOurException(count, exceptions)) return DAEDALUS_NEXT(pselect)(count, reads, writes, exceptions, timeout, mask);
-    return selectByPoll(count, reads, writes, exceptions, timeout, mask);
+    return callPselect(By::Function, count, reads, writes, exceptions, timeout, mask);
 }

@@ -10,9 +10,9 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "src/preload/kernel.h"
 #include "src/preload/next.h"
 #include "src/preload/old_symbols.h"
-#include "src/preload/real.h"
 #include "src/preload/rpc.h"
 
 namespace daedalus::preload {
@@ -23,7 +23,7 @@ constexpr size_t kMaxPath = 108;
 char configuredPath[kMaxPath];
 std::atomic<int> configured{0};  // 0: not looked yet; 1: there is a path; 2: there is none
 
-/// Read early: programs clear or change their environment.
+/// Read early: programs clear or change their environment. And forks are told from then on, not from a child of vfork() on.
 __attribute__((constructor)) void configure() {
     const char* const value = ::getenv(proto::kSocketVariable);
     if (value == nullptr || value[0] == '\0' || std::strlen(value) >= kMaxPath) {
@@ -32,6 +32,7 @@ __attribute__((constructor)) void configure() {
     }
     std::strcpy(configuredPath, value);
     configured.store(1, std::memory_order_release);
+    forkGeneration();
 }
 
 struct Greeting {
@@ -59,17 +60,20 @@ bool greet() {
     return true;
 }
 
-/// A page that the kernel wipes in the child of any fork, however it was made.
+uint32_t processId() { return static_cast<uint32_t>(kernel(SYS_getpid)); }
+
+/// The id of the process whose memory this is. It lies in a page that the kernel wipes in the child of any fork, however it was
+/// made, and not where the child runs in its parent's memory.
 std::atomic<uint32_t>* forkMark() {
     static std::atomic<std::atomic<uint32_t>*> mark{nullptr};
     auto* known = mark.load(std::memory_order_acquire);
     if (known != nullptr) return known;
-    void* const page = realMmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED) return nullptr;
-    auto* fresh = static_cast<std::atomic<uint32_t>*>(page);
-    fresh->store(1);
-    if (::madvise(page, 4096, MADV_WIPEONFORK) != 0 || !mark.compare_exchange_strong(known, fresh)) {
-        ::munmap(page, 4096);
+    const long page = kernel(SYS_mmap, nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page < 0 && page > -4096) return nullptr;
+    auto* fresh = reinterpret_cast<std::atomic<uint32_t>*>(page);
+    fresh->store(processId());
+    if (kernel(SYS_madvise, page, 4096, MADV_WIPEONFORK) != 0 || !mark.compare_exchange_strong(known, fresh)) {
+        kernel(SYS_munmap, page, 4096);
         return known;
     }
     return fresh;
@@ -78,8 +82,6 @@ std::atomic<uint32_t>* forkMark() {
 std::atomic<uint32_t> generation{1};
 
 }  // namespace
-
-std::atomic<bool> usesNode{false};
 
 void* findNext(const char* name) {
     const KeepErrno keep;
@@ -110,12 +112,25 @@ const proto::FollowEntry* findFollow(uint32_t cmd) {
 uint32_t forkGeneration() {
     auto* const mark = forkMark();
     // Without the page (Linux before 4.14) the process id has to do.
-    if (mark == nullptr) return static_cast<uint32_t>(::getpid());
+    if (mark == nullptr) return processId();
     if (mark->load(std::memory_order_relaxed) == 0) {
-        mark->store(1, std::memory_order_relaxed);
+        mark->store(processId(), std::memory_order_relaxed);
         generation.fetch_add(1);
     }
     return generation.load(std::memory_order_relaxed);
+}
+
+bool sharesMemory() {
+    forkGeneration();
+    auto* const mark = forkMark();
+    if (mark == nullptr) return false;
+    const uint32_t owner = mark->load(std::memory_order_relaxed);
+    const uint32_t own = processId();
+    if (owner == own) return false;
+    // The owner is there as long as such a child is; an id without a process was left by one that came before us here.
+    if (kernel(SYS_kill, owner, 0) != -ESRCH) return true;
+    mark->store(own, std::memory_order_relaxed);
+    return false;
 }
 
 KeepErrno::KeepErrno() : saved_(errno) {}
@@ -128,16 +143,14 @@ void Lock::lock() {
     if (then != now && generation_.compare_exchange_strong(then, now)) state_.store(0);
     uint32_t state = 0;
     if (state_.compare_exchange_strong(state, 1)) return;
-    const KeepErrno keep;
     while (state_.exchange(2) != 0) {
-        realSyscall(SYS_futex, reinterpret_cast<long>(&state_), FUTEX_WAIT_PRIVATE, 2, 0, 0, 0);
+        kernel(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, 2, nullptr);
     }
 }
 
 void Lock::unlock() {
     if (state_.exchange(0) != 2) return;
-    const KeepErrno keep;
-    realSyscall(SYS_futex, reinterpret_cast<long>(&state_), FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+    kernel(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
 }
 
 }  // namespace daedalus::preload

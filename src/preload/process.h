@@ -17,12 +17,12 @@ const proto::HelloBody* node();
 /// How to follow the pointers of an ioctl, or nullptr. Only after node() gave something.
 const proto::FollowEntry* findFollow(uint32_t cmd);
 
-/// Set once this process has seen a file of ours. Until then read(), poll() and their like need not look at their fds.
-extern std::atomic<bool> usesNode;
-
 /// A number that changes when the process is a fork of the one that it was: what threads and connections of the parent were
 /// is not ours any more.
 uint32_t forkGeneration();
+/// True in a child of vfork() and its like, which runs in its parent's memory with descriptors of its own: it must not change
+/// what the parent knows. Costs a system call.
+bool sharesMemory();
 
 /// Keeps errno as it was for its scope.
 class KeepErrno {

@@ -2,14 +2,15 @@
 
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include <cerrno>
 
 #include "src/preload/file.h"
+#include "src/preload/kernel.h"
 #include "src/preload/next.h"
 #include "src/preload/process.h"
 #include "src/preload/real.h"
-#include "src/preload/sessions.h"
 
 namespace daedalus::preload {
 namespace {
@@ -17,6 +18,7 @@ namespace {
 constexpr short kIn = POLLIN | POLLRDNORM;
 constexpr short kOut = POLLOUT | POLLWRNORM;
 constexpr int64_t kSecondNs = 1'000'000'000;
+constexpr int64_t kSliceNs = 20'000'000;
 
 int64_t toNs(const timespec& time) { return time.tv_sec * kSecondNs + time.tv_nsec; }
 timespec fromNs(int64_t ns) { return {ns / kSecondNs, ns % kSecondNs}; }
@@ -45,14 +47,19 @@ private:
 };
 
 /// POLLPRI of files of ours moves to their second descriptors, behind the others. Returns how many entries there are.
-nfds_t splitPriority(const pollfd* fds, nfds_t count, pollfd* out) {
+/// `unseen`: there is one whose POLLPRI no descriptor shows.
+nfds_t splitPriority(const pollfd* fds, nfds_t count, pollfd* out, bool& unseen) {
     nfds_t used = count;
+    unseen = false;
     for (nfds_t i = 0; i < count; ++i) {
         out[i] = fds[i];
         uint64_t session = 0;
         if ((fds[i].events & POLLPRI) == 0 || !isOurFile(fds[i].fd, session)) continue;
         const int priority = priorityFdOf(fds[i].fd, session);
-        if (priority < 0) continue;
+        if (priority < 0) {
+            unseen = true;
+            continue;
+        }
         out[i].events = static_cast<short>(fds[i].events & ~POLLPRI);
         out[used++] = {priority, POLLPRI, 0};
     }
@@ -69,17 +76,40 @@ void mergePriority(pollfd* fds, nfds_t count, const pollfd* in) {
     }
 }
 
+int nativePpoll(By by, pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask) {
+    if (by == By::Function) return DAEDALUS_NEXT(ppoll)(fds, count, timeout, mask);
+    // The kernel writes to it what is left.
+    timespec left = timeout != nullptr ? *timeout : timespec{};
+    constexpr size_t kMaskBytes = 8;
+    return static_cast<int>(withErrno(kernel(SYS_ppoll, fds, count, timeout != nullptr ? &left : nullptr, mask, kMaskBytes)));
+}
+
+/// POLLPRI of the files that no second descriptor shows. True if there is any.
+bool askForPriority(pollfd* fds, nfds_t count) {
+    bool any = false;
+    for (nfds_t i = 0; i < count; ++i) {
+        uint64_t session = 0;
+        uint32_t mask = 0;
+        if ((fds[i].events & POLLPRI) == 0 || (fds[i].revents & POLLPRI) != 0 || !isOurFile(fds[i].fd, session)) continue;
+        if (!readinessOf(fds[i].fd, session, mask) || (mask & POLLPRI) == 0) continue;
+        fds[i].revents = static_cast<short>(fds[i].revents | POLLPRI);
+        any = true;
+    }
+    return any;
+}
+
 /// IN and OUT at once can mean an error; so can IN alone, if the daemon has just begun to show one.
 bool mayBeError(int fd, short got, short wanted) {
     char bytes[16];
-    const ssize_t count = ::recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT);
+    const long count = kernel(SYS_recvfrom, fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT, nullptr, nullptr);
     if (count <= 0) return false;
-    for (ssize_t i = 0; i < count; ++i) {
+    for (long i = 0; i < count; ++i) {
         if (bytes[i] == proto::kErrorByte) return true;
     }
     if ((wanted & kOut) != 0) return (got & kOut) != 0;
     pollfd out{fd, POLLOUT, 0};
-    return realPoll(&out, 1, 0) == 1 && (out.revents & POLLOUT) != 0;
+    timespec none{0, 0};
+    return kernel(SYS_ppoll, &out, 1, &none, nullptr, 0) == 1 && (out.revents & POLLOUT) != 0;
 }
 
 }  // namespace
@@ -107,14 +137,6 @@ const timespec* Deadline::left() {
     return &left_;
 }
 
-bool wantsPriority(const pollfd* fds, nfds_t count) {
-    uint64_t session = 0;
-    for (nfds_t i = 0; i < count; ++i) {
-        if ((fds[i].events & POLLPRI) != 0 && isOurFile(fds[i].fd, session)) return true;
-    }
-    return false;
-}
-
 short labelled(int fd, uint64_t session, short got, short wanted) {
     // A device that is gone, as the kernel shows it.
     if ((got & POLLHUP) != 0) return static_cast<short>(got | POLLERR);
@@ -134,16 +156,25 @@ short withItsBuffer(int fd, uint64_t session, short got, short wanted) {
     return static_cast<short>(got | (static_cast<int>(mask) & wanted & kIn));
 }
 
-int pollFiles(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, bool label) {
+int pollFiles(By by, pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, bool label) {
     const Entries entries(2 * count);
     if (entries.get() == nullptr) return errno = ENOMEM, -1;
     Deadline deadline(timeout);
     const timespec* left = timeout;
     for (;;) {
-        const nfds_t used = splitPriority(fds, count, entries.get());
-        const int result = DAEDALUS_NEXT(ppoll)(entries.get(), used, left, mask);
+        bool unseen = false;
+        const nfds_t used = splitPriority(fds, count, entries.get(), unseen);
+        // Where no descriptor can be had for it, the daemon is asked from time to time.
+        const bool slice = unseen && (left == nullptr || left->tv_sec > 0 || left->tv_nsec > kSliceNs);
+        const timespec sliceTime = fromNs(kSliceNs);
+        int result = nativePpoll(by, entries.get(), used, slice ? &sliceTime : left, mask);
         if (result < 0) return result;
         mergePriority(fds, count, entries.get());
+        if (unseen && askForPriority(fds, count)) ++result;
+        if (slice && result == 0) {
+            left = deadline.left();
+            continue;
+        }
         int ready = 0;
         for (nfds_t i = 0; i < count; ++i) {
             uint64_t session = 0;

@@ -7,6 +7,8 @@
 
 #include <cstdint>
 
+#include "src/preload/next.h"
+
 namespace daedalus::preload {
 
 /// A wait's end. Never ends if it was made from a null timeout.
@@ -23,10 +25,8 @@ private:
     timespec left_{};
 };
 
-/// True if some of the entries are files of ours that are polled for POLLPRI.
-bool wantsPriority(const pollfd* fds, nfds_t count);
 /// As ppoll(). `label`: a file that has nothing to wait for shows POLLERR, instead of IN and OUT.
-int pollFiles(pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, bool label);
+int pollFiles(By by, pollfd* fds, nfds_t count, const timespec* timeout, const sigset_t* mask, bool label);
 
 /// Corrects what a native wait said of a file of ours. `got` and `wanted` are poll masks; what is returned may be 0.
 short labelled(int fd, uint64_t session, short got, short wanted);

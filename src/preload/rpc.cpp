@@ -1,66 +1,36 @@
 #include "src/preload/rpc.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
+#include <sys/syscall.h>
 
 #include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "src/preload/connections.h"
+#include "src/preload/kernel.h"
 #include "src/preload/old_symbols.h"
 #include "src/preload/process.h"
-#include "src/preload/real.h"
 
 namespace daedalus::preload {
 namespace {
 
-/// Our descriptors stay out of the way of programs that count on low numbers, or close them in a row.
-constexpr int kLowestFd = 200;
-
-struct Connection {
-    int fd = -1;
-    uint32_t generation = 0;
-    uint32_t sequence = 0;
-    bool busy = false;
-};
-
 __thread Connection mine __attribute__((tls_model("initial-exec")));
+__thread int goneBecause __attribute__((tls_model("initial-exec"))) = 0;
 
 pthread_key_t endKey;
 std::atomic<int> endKeyState{0};  // 0: none, 1: being made, 2: there
 
-bool fillAddress(sockaddr_un& address) {
-    const char* const path = socketPath();
-    if (path == nullptr) return false;
-    std::memset(&address, 0, sizeof address);
-    address.sun_family = AF_UNIX;
-    std::strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-    return true;
+void onThreadEnd(void*) {
+    if (!sharesMemory()) mine.fd.close();
 }
-
-/// True if `fd` is still our connection: programs close descriptors that they do not know, and reuse the numbers.
-bool isOurs(int fd) {
-    sockaddr_un expected;
-    sockaddr_un peer;
-    socklen_t length = sizeof peer;
-    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) != 0 || !fillAddress(expected)) return false;
-    if (peer.sun_family != AF_UNIX || length <= offsetof(sockaddr_un, sun_path)) return false;
-    return std::strncmp(peer.sun_path, expected.sun_path, sizeof peer.sun_path) == 0;
-}
-
-void closeConnection(Connection& connection) {
-    const KeepErrno keep;
-    if (connection.fd >= 0 && isOurs(connection.fd)) realClose(connection.fd);
-    connection.fd = -1;
-}
-
-void onThreadEnd(void*) { closeConnection(mine); }
 
 /// Closes the connection of the thread that forked: it is the parent's.
-void onFork() { closeConnection(mine); }
+void onFork() {
+    forkGeneration();
+    mine.fd.close();
+}
 
 /// Has onThreadEnd() run at the end of this thread.
 void watchThreadEnd() {
@@ -72,66 +42,6 @@ void watchThreadEnd() {
     }
     if (endKeyState.load() == 2) ::pthread_setspecific(endKey, &mine);
 }
-
-int connectDaemon() {
-    sockaddr_un address;
-    if (!fillAddress(address)) return -1;
-    int fd = ::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
-    for (const int lowest : {kLowestFd, kLowestFd / 4}) {
-        const int high = ::fcntl(fd, F_DUPFD_CLOEXEC, lowest);
-        if (high < 0) continue;
-        realClose(fd);
-        fd = high;
-        break;
-    }
-    int result = 0;
-    do {
-        result = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address);
-    } while (result != 0 && errno == EINTR);
-    if (result == 0) return fd;
-    realClose(fd);
-    return -1;
-}
-
-/// Makes sure that `connection` has a usable fd.
-bool ready(Connection& connection) {
-    const uint32_t generation = forkGeneration();
-    if (connection.fd >= 0 && connection.generation != generation) closeConnection(connection);
-    if (connection.fd >= 0 && !isOurs(connection.fd)) connection.fd = -1;
-    if (connection.fd >= 0) return true;
-    connection.fd = connectDaemon();
-    connection.generation = generation;
-    connection.busy = false;
-    // Before the first wait: a thread may be cancelled in it.
-    if (&connection == &mine && connection.fd >= 0) watchThreadEnd();
-    return connection.fd >= 0;
-}
-
-/// The system calls that we stand for are no cancellation points, so a cancelled thread must not end in ours; but a thread
-/// that may be cancelled at any instruction may be so while it waits here, as it may in the kernel.
-class NoCancellationPoint {
-public:
-    NoCancellationPoint() {
-        int type = PTHREAD_CANCEL_DEFERRED;
-        ::pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &type);
-        anywhere_ = type == PTHREAD_CANCEL_ASYNCHRONOUS;
-        if (anywhere_) {
-            ::pthread_setcanceltype(type, nullptr);
-        } else {
-            ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state_);
-        }
-    }
-    ~NoCancellationPoint() {
-        if (!anywhere_) ::pthread_setcancelstate(state_, nullptr);
-    }
-    NoCancellationPoint(const NoCancellationPoint&) = delete;
-    NoCancellationPoint& operator=(const NoCancellationPoint&) = delete;
-
-private:
-    int state_ = PTHREAD_CANCEL_ENABLE;
-    bool anywhere_ = false;
-};
 
 /// Sends the request: 0 or an errno.
 int sendRequest(int fd, const Exchange& exchange) {
@@ -153,11 +63,11 @@ int sendRequest(int fd, const Exchange& exchange) {
         entry->cmsg_len = CMSG_LEN(bytes);
         std::memcpy(CMSG_DATA(entry), exchange.sendFds, bytes);
     }
-    ssize_t sent = 0;
+    long sent = 0;
     do {
-        sent = ::sendmsg(fd, &header, MSG_NOSIGNAL);
-    } while (sent < 0 && errno == EINTR);
-    return sent < 0 ? errno : 0;
+        sent = kernel(SYS_sendmsg, fd, &header, MSG_NOSIGNAL);
+    } while (sent == -EINTR);
+    return sent < 0 ? static_cast<int>(-sent) : 0;
 }
 
 void takeFds(msghdr& header, Exchange& exchange) {
@@ -170,7 +80,7 @@ void takeFds(msghdr& header, Exchange& exchange) {
             if (exchange.fdCount < proto::kMaxReplyFds) {
                 exchange.fds[exchange.fdCount++] = fd;
             } else {
-                realClose(fd);
+                kernel(SYS_close, fd);
             }
         }
     }
@@ -188,60 +98,129 @@ Outcome receiveReply(int fd, Exchange& exchange) {
         header.msg_iovlen = exchange.inCount + 1;
         header.msg_control = control;
         header.msg_controllen = sizeof control;
-        const ssize_t got = ::recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-        if (got >= static_cast<ssize_t>(sizeof exchange.reply)) {
+        const long got = kernel(SYS_recvmsg, fd, &header, MSG_CMSG_CLOEXEC);
+        if (got >= static_cast<long>(sizeof exchange.reply)) {
             takeFds(header, exchange);
             exchange.received = static_cast<size_t>(got) - sizeof exchange.reply;
             return exchange.reply.sequence == exchange.request.sequence ? Outcome::Answered : Outcome::Gone;
         }
         if (got >= 0) return Outcome::Gone;
-        if (errno == EFAULT) {
+        if (got == -EFAULT) {
             // The head was written before the fault, and says what the daemon answered.
             return exchange.reply.sequence == exchange.request.sequence ? Outcome::CannotWrite : Outcome::Gone;
         }
-        if (errno != EINTR) return Outcome::Gone;
+        if (got != -EINTR) return Outcome::Gone;
         if (!exchange.interruptible || cancelled) continue;
         // A handler without SA_RESTART ran. The answer now comes at once: EINTR, or the result that was on its way.
         proto::Request cancel{};
         cancel.kind = proto::Kind::Cancel;
-        cancelled = ::send(fd, &cancel, sizeof cancel, MSG_NOSIGNAL) >= 0 || errno != EINTR;
+        cancelled = kernel(SYS_sendto, fd, &cancel, sizeof cancel, MSG_NOSIGNAL, nullptr, 0) != -EINTR;
     }
 }
 
-Outcome exchangeOn(Connection& connection, Exchange& exchange) {
-    for (int attempt = 0; attempt < 2; ++attempt) {
-        if (!ready(connection)) return Outcome::Gone;
-        exchange.request.sequence = ++connection.sequence;
-        exchange.reply.sequence = ~exchange.request.sequence;
-        const int error = sendRequest(connection.fd, exchange);
-        if (error == EFAULT) return Outcome::CannotRead;
-        if (error == EBADF || (exchange.sendFdCount > 0 && (error == EINVAL || error == ETOOMANYREFS))) return Outcome::BadFd;
-        if (error != 0) {
-            // The daemon may have been started anew since the last call.
-            closeConnection(connection);
-            continue;
-        }
-        connection.busy = true;
-        const Outcome outcome = receiveReply(connection.fd, exchange);
-        connection.busy = false;
-        if (outcome == Outcome::Gone) closeConnection(connection);
-        return outcome;
+/// One request and its reply, on a connection that is there. `sent`: the daemon may have begun with it.
+Outcome exchangeOnce(int fd, Connection& connection, Exchange& exchange, bool& sent) {
+    exchange.request.sequence = ++connection.sequence;
+    exchange.reply.sequence = ~exchange.request.sequence;
+    const int error = sendRequest(fd, exchange);
+    sent = error == 0;
+    if (error == EFAULT) return Outcome::CannotRead;
+    if (error == EBADF || (exchange.sendFdCount > 0 && (error == EINVAL || error == ETOOMANYREFS))) return Outcome::BadFd;
+    if (error != 0) return Outcome::Gone;
+    connection.busy = true;
+    const Outcome outcome = receiveReply(fd, exchange);
+    connection.busy = false;
+    return outcome;
+}
+
+/// Proves on this connection that the process has the file.
+bool claim(int fd, Connection& connection, const Exchange& about) {
+    Exchange claim;
+    claim.request.kind = proto::Kind::Claim;
+    claim.request.session = about.request.session;
+    claim.sendFds = &about.file;
+    claim.sendFdCount = 1;
+    bool sent = false;
+    return exchangeOnce(fd, connection, claim, sent) == Outcome::Answered && claim.reply.error == 0;
+}
+
+/// As exchangeOnce(), with a claim where the daemon asks for one. `fd`: of the connection, looked at just now.
+Outcome exchangeOn(int fd, Connection& connection, Exchange& exchange, bool& sent) {
+    Outcome outcome = exchangeOnce(fd, connection, exchange, sent);
+    if (outcome == Outcome::Answered && (exchange.reply.flags & proto::kReplyClaim) != 0 && exchange.file >= 0 &&
+        claim(fd, connection, exchange)) {
+        outcome = exchangeOnce(fd, connection, exchange, sent);
     }
-    return Outcome::Gone;
+    if (outcome == Outcome::Gone) connection.fd.close();
+    return outcome;
+}
+
+/// With what a later thread or child may need, which may be unable to get it then.
+void prepareForSandboxes() {
+    if (needsDoor()) {
+        Exchange ask;
+        ask.request.kind = proto::Kind::Door;
+        bool sent = false;
+        if (exchangeOnce(mine.fd.lastNumber(), mine, ask, sent) == Outcome::Answered && ask.fdCount == 1) keepDoor(ask.fds[0]);
+    }
+    prepareSharedConnection();
+}
+
+/// Gives this thread a connection: 0 or an errno.
+int connectThread() {
+    // A parent's, after a fork; and what the program put in its place is left alone.
+    mine.fd.close();
+    const int error = connectDaemon(mine);
+    if (error != 0) return error;
+    // Before the first wait: a thread may be cancelled in it.
+    watchThreadEnd();
+    prepareForSandboxes();
+    return 0;
+}
+
+Outcome exchangeShared(Exchange& exchange) {
+    SharedConnection shared;
+    if (shared.get() == nullptr) return Outcome::Gone;
+    const uint32_t flags = exchange.request.flags;
+    exchange.hurried = exchange.request.kind == proto::Kind::Ioctl && (flags & proto::kRequestNonblocking) == 0;
+    if (exchange.hurried) exchange.request.flags |= proto::kRequestNonblocking;
+    bool sent = false;
+    const Outcome outcome = exchangeOn(shared.get()->fd.lastNumber(), *shared.get(), exchange, sent);
+    exchange.request.flags = flags;
+    return outcome;
+}
+
+/// For a call that must not touch this thread's connection.
+Outcome exchangeApart(Exchange& exchange) {
+    Connection another;
+    goneBecause = connectDaemon(another);
+    if (goneBecause != 0) return exchangeShared(exchange);
+    bool sent = false;
+    const Outcome outcome = exchangeOn(another.fd.lastNumber(), another, exchange, sent);
+    another.fd.close();
+    return outcome;
 }
 
 }  // namespace
 
 Outcome exchange(Exchange& exchange) {
-    const NoCancellationPoint none;
-    if (mine.busy && mine.generation == forkGeneration()) {
-        // A signal handler calls while its thread waits (or it left such a wait by longjmp).
-        Connection another;
-        const Outcome outcome = exchangeOn(another, exchange);
-        closeConnection(another);
-        return outcome;
+    exchange.hurried = false;
+    goneBecause = 0;
+    const bool own = mine.generation == forkGeneration();
+    // A signal handler calls while its thread waits (or it left such a wait by longjmp).
+    if (own && mine.busy) return exchangeApart(exchange);
+    bool sent = false;
+    if (own && mine.fd.lastNumber() >= 0) {
+        const int fd = mine.fd.get();
+        const Outcome outcome = fd >= 0 ? exchangeOn(fd, mine, exchange, sent) : Outcome::Gone;
+        // The program closed it, or the daemon was started anew since the last call.
+        if (outcome != Outcome::Gone || sent) return outcome;
     }
-    return exchangeOn(mine, exchange);
+    if (sharesMemory()) return exchangeApart(exchange);
+    goneBecause = connectThread();
+    return goneBecause == 0 ? exchangeOn(mine.fd.lastNumber(), mine, exchange, sent) : exchangeShared(exchange);
 }
+
+int whyGone() { return goneBecause; }
 
 }  // namespace daedalus::preload

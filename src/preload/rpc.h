@@ -1,5 +1,5 @@
 // Calls to the daemon. Each thread has a connection of its own, so that a call which waits in the daemon just blocks its
-// thread.
+// thread. What talks here are plain system calls: none is a cancellation point, as those that we stand for are none.
 #pragma once
 
 #include <sys/uio.h>
@@ -24,12 +24,16 @@ struct Exchange {
     size_t inCount = 0;
     /// A signal ends the wait: the call is cancelled, and its answer is what the daemon says then.
     bool interruptible = false;
+    /// The descriptor of the file that the call is about, or -1: it proves the right to another user's session.
+    int file = -1;
 
     proto::Reply reply{};
     size_t received = 0;  ///< bytes of the body
     /// Descriptors of the reply, close-on-exec; the caller's.
     int fds[proto::kMaxReplyFds] = {-1, -1, -1, -1};
     size_t fdCount = 0;
+    /// It went over a connection that others need too, and so without waiting: EAGAIN may not be the call's answer.
+    bool hurried = false;
 };
 
 enum class Outcome {
@@ -44,5 +48,8 @@ enum class Outcome {
 inline constexpr size_t kMaxPieces = 24;
 
 Outcome exchange(Exchange& exchange);
+
+/// Why the last exchange() of this thread found no daemon: an errno.
+int whyGone();
 
 }  // namespace daedalus::preload

@@ -1,19 +1,14 @@
 #include "src/preload/sessions.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 
 #include <new>
 
-#include "src/preload/file.h"
 #include "src/preload/real.h"
 #include "src/preload/rpc.h"
 
 namespace daedalus::preload {
 namespace {
-
-/// Sessions asked about at once; the rest waits for the next sweep.
-constexpr size_t kAtOnce = proto::kMaxInlineBytes / sizeof(uint64_t);
 
 Lock tableLock;
 SessionRecord* records = nullptr;  // guarded by tableLock
@@ -31,7 +26,7 @@ SessionRecord* addRecord(uint64_t id) {
     // The pages come zeroed, and a record is valid so: its many bounces are not touched.
     auto* const record = static_cast<SessionRecord*>(memory);
     record->id = id;
-    record->priorityFd = -1;
+    record->priorityFd.forget();
     record->next = records;
     records = record;
     recordCount.fetch_add(1);
@@ -48,23 +43,9 @@ void freeRecord(SessionRecord* record) {
             }
         }
     }
-    if (record->priorityFd >= 0) realClose(record->priorityFd);
+    record->priorityFd.close();
     ::munmap(record, sizeof *record);
     recordCount.fetch_sub(1);
-}
-
-struct Verdict {
-    const uint64_t* ids;
-    const uint8_t* alive;
-    size_t count;
-};
-
-bool isGone(uint64_t session, const void* context) {
-    const auto* const verdict = static_cast<const Verdict*>(context);
-    for (size_t i = 0; i < verdict->count; ++i) {
-        if (verdict->ids[i] == session) return verdict->alive[i] == 0;
-    }
-    return false;
 }
 
 }  // namespace
@@ -83,36 +64,20 @@ SessionUse::~SessionUse() {
     --record_->users;
 }
 
-bool haveSessions() { return recordCount.load(std::memory_order_relaxed) != 0 || haveEpoll(); }
+bool haveRecords() { return recordCount.load(std::memory_order_relaxed) != 0; }
 
-void sweepSessions() {
-    if (!haveSessions()) return;
-    const KeepErrno keep;
-    uint64_t ids[kAtOnce];
-    uint8_t alive[kAtOnce];
+size_t listRecords(uint64_t* out, size_t max) {
+    const Locked locked(tableLock);
     size_t count = 0;
-    {
-        const Locked locked(tableLock);
-        for (SessionRecord* record = records; record != nullptr && count < kAtOnce; record = record->next)
-            ids[count++] = record->id;
-    }
-    count += listEpollSessions(ids + count, kAtOnce - count);
-    const iovec out{ids, count * sizeof ids[0]};
-    const iovec in{alive, count};
-    Exchange ask;
-    ask.request.kind = proto::Kind::Alive;
-    ask.out = &out;
-    ask.outCount = 1;
-    ask.in = &in;
-    ask.inCount = 1;
-    const bool answered = exchange(ask) == Outcome::Answered && ask.reply.error == 0 && ask.received == count;
-    if (!answered) return;
-    const Verdict verdict{ids, alive, count};
-    sweepEpoll(isGone, &verdict);
+    for (SessionRecord* record = records; record != nullptr && count < max; record = record->next) out[count++] = record->id;
+    return count;
+}
+
+void sweepRecords(bool (*gone)(uint64_t session, const void* context), const void* context) {
     const Locked locked(tableLock);
     for (SessionRecord** link = &records; *link != nullptr;) {
         SessionRecord* const record = *link;
-        if (record->users != 0 || !isGone(record->id, &verdict)) {
+        if (record->users != 0 || !gone(record->id, context)) {
             link = &record->next;
             continue;
         }
@@ -150,29 +115,30 @@ void dropReleasedBounces(uint64_t session) {
     }
 }
 
-int priorityFdOf(int fd, uint64_t session) {
-    const SessionUse use(session, true);
+int knownPriorityFd(uint64_t session) {
+    const SessionUse use(session, false);
     if (use.get() == nullptr) return -1;
-    {
-        const Locked locked(use.get()->lock);
-        if (use.get()->priorityFd >= 0) return use.get()->priorityFd;
-    }
-    const KeepErrno keep;
-    Exchange ask;
-    ask.request.kind = proto::Kind::Priority;
-    if (exchangeFor(fd, session, ask) != Outcome::Answered || ask.fdCount != 1) return -1;
-    const int high = ::fcntl(ask.fds[0], F_DUPFD_CLOEXEC, 200);
-    if (high >= 0) {
-        realClose(ask.fds[0]);
-        ask.fds[0] = high;
+    const Locked locked(use.get()->lock);
+    return use.get()->priorityFd.get();
+}
+
+int keepPriorityFd(uint64_t session, int fd) {
+    HiddenFd fresh;
+    fresh.adopt(fd);
+    const SessionUse use(session, true);
+    if (use.get() == nullptr) {
+        fresh.close();
+        return -1;
     }
     const Locked locked(use.get()->lock);
-    if (use.get()->priorityFd >= 0) {
-        realClose(ask.fds[0]);
+    // The number that was lost may be the new one's again.
+    const int other = use.get()->priorityFd.get();
+    if (other >= 0 && other != fresh.lastNumber()) {
+        fresh.close();
     } else {
-        use.get()->priorityFd = ask.fds[0];
+        use.get()->priorityFd = fresh;
     }
-    return use.get()->priorityFd;
+    return use.get()->priorityFd.lastNumber();
 }
 
 }  // namespace daedalus::preload

@@ -1,17 +1,16 @@
-// What the process keeps about some of its sessions: bounces of USERPTR planes, descriptors that show POLLPRI, and epoll sets.
-// Sessions that only use MMAP, DMABUF and plain poll() leave nothing here.
+// What the process keeps about some of its sessions: bounces of USERPTR planes, and descriptors that show POLLPRI. Sessions
+// that only use MMAP, DMABUF and plain poll() leave nothing here.
 #pragma once
-
-#include <sys/epoll.h>
 
 #include <cstddef>
 #include <cstdint>
 
+#include "src/preload/hidden_fd.h"
 #include "src/preload/process.h"
 
 namespace daedalus::preload {
 
-/// The device's limit, VIDEO_MAX_FRAME.
+/// As many as a queue of the device has at most: twice the UAPI's VIDEO_MAX_FRAME.
 inline constexpr uint32_t kMaxBuffers = 64;
 inline constexpr uint32_t kMaxPlanes = 8;
 
@@ -29,8 +28,8 @@ struct SessionRecord {
     uint64_t id;
     uint32_t users;
     uint32_t lastSerial;
-    int priorityFd;  ///< -1: not asked for
-    Lock lock;       ///< guards the bounces
+    HiddenFd priorityFd;  ///< shows POLLPRI, if it was asked for
+    Lock lock;            ///< guards the bounces and priorityFd
     Bounce bounces[2][kMaxBuffers][kMaxPlanes];
 };
 
@@ -47,33 +46,17 @@ private:
     SessionRecord* record_ = nullptr;
 };
 
-/// True if there is any record or epoll registration: only then has close() something to look at.
-bool haveSessions();
-/// Forgets the sessions that the daemon says are closed.
-void sweepSessions();
+/// True if there is any record.
+bool haveRecords();
+/// Copies up to `max` sessions that have a record.
+size_t listRecords(uint64_t* out, size_t max);
+/// Drops the records that nobody uses of sessions for which `gone` is true.
+void sweepRecords(bool (*gone)(uint64_t session, const void* context), const void* context);
 /// Asks for the bounces that the daemon no longer uses and unmaps them.
 void dropReleasedBounces(uint64_t session);
-/// A descriptor on which POLLPRI is the session's; -1 if there is none. Stays the library's.
-int priorityFdOf(int fd, uint64_t session);
-
-/// One file of ours in an epoll set.
-struct EpollEntry {
-    int set;
-    int fd;
-    int priorityFd;  ///< in the same set for EPOLLPRI, or -1
-    uint64_t session;
-    epoll_event wanted;
-};
-
-/// epoll_ctl() on a file of ours.
-int controlEpoll(int set, int operation, int fd, uint64_t session, epoll_event* event);
-/// The entry of `set` with this user data.
-bool findEpoll(int set, uint64_t data, EpollEntry& entry);
-/// True if any set holds a file of ours.
-bool haveEpoll();
-/// Drops the entries of sessions for which `gone` is true.
-void sweepEpoll(bool (*gone)(uint64_t session, const void* context), const void* context);
-/// Copies up to `max` different sessions of the entries.
-size_t listEpollSessions(uint64_t* out, size_t max);
+/// The descriptor that keepPriorityFd() kept, if it is still there; or -1.
+int knownPriorityFd(uint64_t session);
+/// Keeps `fd` for the session and returns its number from now on; that of another, if a thread was faster.
+int keepPriorityFd(uint64_t session, int fd);
 
 }  // namespace daedalus::preload

@@ -15,11 +15,13 @@
 #include <cstdint>
 
 #include "src/preload/client_memory.h"
+#include "src/preload/copies.h"
 #include "src/preload/dir_calls.h"
+#include "src/preload/epoll_table.h"
 #include "src/preload/fd_calls.h"
 #include "src/preload/next.h"
 #include "src/preload/on_path.h"
-#include "src/preload/sessions.h"
+#include "src/preload/waits.h"
 
 // Numbers that older headers lack.
 #ifndef SYS_fchmodat2
@@ -128,24 +130,6 @@ long callOpenat2(const Arguments& arguments) {
     return openOn(arguments.fd(0), arguments.path(1), static_cast<int>(wanted.flags), arguments.with(0, 1));
 }
 
-bool anyIsOurs(const pollfd* fds, unsigned long count) {
-    if (!usesNode.load(std::memory_order_relaxed) || fds == nullptr) return false;
-    uint64_t session = 0;
-    for (unsigned long i = 0; i < count; ++i) {
-        if (isOurFile(fds[i].fd, session)) return true;
-    }
-    return false;
-}
-
-bool anyIsOurs(int count, const fd_set* set) {
-    if (!usesNode.load(std::memory_order_relaxed) || set == nullptr || count > FD_SETSIZE) return false;
-    uint64_t session = 0;
-    for (int fd = 0; fd < count; ++fd) {
-        if (FD_ISSET(fd, set) && isOurFile(fd, session)) return true;
-    }
-    return false;
-}
-
 /// The kernel's own calls tell how much of the time was left; the C library's functions keep that to themselves.
 template <class Wait>
 long waitLeaving(timespec* timeout, Wait wait) {
@@ -171,12 +155,12 @@ struct SizedMask {
 };
 
 long callPselect6(const Arguments& arguments) {
-    if (!anyIsOurs(arguments.fd(0), arguments.at<fd_set>(3))) return arguments.go();
+    if (!mayConcernUs(arguments.fd(0), arguments.at<fd_set>(3))) return arguments.go();
     SizedMask sized{};
     if (arguments.a[5] != 0 && !copyIn(&sized, static_cast<uint64_t>(arguments.a[5]), sizeof sized)) return errno = EFAULT, -1;
     return waitLeaving(arguments.at<timespec>(4), [&](const timespec* timeout) {
-        return ::pselect(arguments.fd(0), arguments.at<fd_set>(1), arguments.at<fd_set>(2), arguments.at<fd_set>(3), timeout,
-                         sized.mask);
+        return callPselect(By::Number, arguments.fd(0), arguments.at<fd_set>(1), arguments.at<fd_set>(2),
+                           arguments.at<fd_set>(3), timeout, sized.mask);
     });
 }
 
@@ -187,26 +171,24 @@ ssize_t getdentsAgain(int fd, void* buffer, size_t size) {
 /// Calls on descriptors.
 long callOnFd(const Arguments& arguments) {
     const int fd = arguments.fd(0);
-    uint64_t session = 0;
     switch (arguments.number) {
         case SYS_ioctl:
-            return callIoctl(fd, static_cast<unsigned long>(arguments.a[1]), arguments.at<void>(2));
+            return callIoctl(By::Number, fd, static_cast<unsigned long>(arguments.a[1]), arguments.at<void>(2));
 #ifdef SYS_mmap
         case SYS_mmap:
-            return reinterpret_cast<long>(callMmap(arguments.at<void>(0), static_cast<size_t>(arguments.a[1]), arguments.fd(2),
-                                                   arguments.fd(3), arguments.fd(4), arguments.a[5]));
+            return reinterpret_cast<long>(callMmap(By::Number, arguments.at<void>(0), static_cast<size_t>(arguments.a[1]),
+                                                   arguments.fd(2), arguments.fd(3), arguments.fd(4), arguments.a[5]));
 #endif
         case SYS_read:
         case SYS_write:
         case SYS_readv:
         case SYS_writev:
             return refusesTransfer(fd) ? -1 : arguments.go();
-        case SYS_close: {
-            const bool ours = haveSessions() && isOurFile(fd, session);
-            const long result = arguments.go();
-            if (ours) sweepSessions();
-            return result;
-        }
+        case SYS_close:
+            return callClose(By::Number, fd);
+        case SYS_close_range:
+            noteClosing(static_cast<unsigned>(arguments.a[0]), static_cast<unsigned>(arguments.a[1]), arguments.fd(2));
+            return arguments.go();
         case SYS_fstat: {
             const long result = arguments.go();
             if (result == 0) correctStat(fd, arguments.at<struct stat>(1));
@@ -215,40 +197,43 @@ long callOnFd(const Arguments& arguments) {
         case SYS_getdents64:
             return addEntries(fd, arguments.at<void>(1), static_cast<size_t>(arguments.a[2]), arguments.go(), getdentsAgain);
         case SYS_epoll_ctl:
-            return isOurFile(arguments.fd(2), session)
-                       ? ::epoll_ctl(fd, arguments.fd(1), arguments.fd(2), arguments.at<epoll_event>(3))
-                       : arguments.go();
+            return callEpollCtl(By::Number, fd, arguments.fd(1), arguments.fd(2), arguments.at<epoll_event>(3));
 #ifdef SYS_epoll_wait
         case SYS_epoll_wait:
-            return haveEpoll() ? ::epoll_wait(fd, arguments.at<epoll_event>(1), arguments.fd(2), arguments.fd(3))
-                               : arguments.go();
+            return haveEpoll()
+                       ? callEpollPwait(By::Number, fd, arguments.at<epoll_event>(1), arguments.fd(2), arguments.fd(3), nullptr)
+                       : arguments.go();
 #endif
         case SYS_epoll_pwait:
-            return haveEpoll() ? ::epoll_pwait(fd, arguments.at<epoll_event>(1), arguments.fd(2), arguments.fd(3),
-                                               arguments.at<const sigset_t>(4))
+            return haveEpoll() ? callEpollPwait(By::Number, fd, arguments.at<epoll_event>(1), arguments.fd(2), arguments.fd(3),
+                                                arguments.at<const sigset_t>(4))
                                : arguments.go();
 #ifdef SYS_poll
         case SYS_poll:
-            return anyIsOurs(arguments.at<pollfd>(0), static_cast<unsigned long>(arguments.a[1]))
-                       ? ::poll(arguments.at<pollfd>(0), static_cast<nfds_t>(arguments.a[1]), arguments.fd(2))
+            return mayConcernUs(arguments.at<pollfd>(0), static_cast<unsigned long>(arguments.a[1]))
+                       ? callPoll(By::Number, arguments.at<pollfd>(0), static_cast<nfds_t>(arguments.a[1]), arguments.fd(2))
                        : arguments.go();
 #endif
         case SYS_ppoll:
-            if (!anyIsOurs(arguments.at<pollfd>(0), static_cast<unsigned long>(arguments.a[1]))) return arguments.go();
+            if (!mayConcernUs(arguments.at<pollfd>(0), static_cast<unsigned long>(arguments.a[1]))) return arguments.go();
             return waitLeaving(arguments.at<timespec>(2), [&](const timespec* timeout) {
-                return ::ppoll(arguments.at<pollfd>(0), static_cast<nfds_t>(arguments.a[1]), timeout,
-                               arguments.at<const sigset_t>(3));
+                return callPpoll(By::Number, arguments.at<pollfd>(0), static_cast<nfds_t>(arguments.a[1]), timeout,
+                                 arguments.at<const sigset_t>(3));
             });
 #ifdef SYS_select
         case SYS_select:
-            return anyIsOurs(fd, arguments.at<fd_set>(3)) ? ::select(fd, arguments.at<fd_set>(1), arguments.at<fd_set>(2),
-                                                                     arguments.at<fd_set>(3), arguments.at<timeval>(4))
-                                                          : arguments.go();
+            return mayConcernUs(fd, arguments.at<fd_set>(3))
+                       ? callSelect(By::Number, fd, arguments.at<fd_set>(1), arguments.at<fd_set>(2), arguments.at<fd_set>(3),
+                                    arguments.at<timeval>(4))
+                       : arguments.go();
 #endif
         case SYS_pselect6:
             return callPselect6(arguments);
-        default:
-            return arguments.go();
+        default: {
+            const long result = arguments.go();
+            noteSyscall(arguments.number, arguments.a, result);
+            return result;
+        }
     }
 }
 

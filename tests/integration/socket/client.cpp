@@ -12,6 +12,9 @@ int main(int argc, char** argv) {
     addRawCases(cases);
     addProcessCases(cases);
     addHostileCases(cases);
+    addBystanderCases(cases);
+    addDescriptorCases(cases);
+    addSandboxCases(cases);
     const auto found = argc > 1 ? cases.find(argv[1]) : cases.end();
     if (found == cases.end()) {
         std::fputs("usage: client CASE, where CASE is one of:\n", stderr);
