@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include <fcntl.h>
+#include <linux/videodev2.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -84,6 +85,12 @@ void addLimits(CLI::App* command, device::Limits& limits) {
 void addDecoder(CLI::App* command, device::DeviceOptions& options, const std::vector<CLI::Option*>& elsewhere = {}) {
     addThreads(command, options);
     const std::vector<CLI::Option*> own = {
+        addWord(
+            command, "--codecs", [&options](const std::string& text) { return parseCodecs(text, options.codecs); },
+            "Offer these only, by the names of `daedalus codecs`; several by commas (default: all)")
+            ->type_name("NAME[,...]"),
+        addText(command, "--driver", options.driver, sizeof(v4l2_capability::driver) - 1, "The driver that the node names"),
+        addText(command, "--card", options.card, sizeof(v4l2_capability::card) - 1, "The device that the node names"),
         addChoice<v4l2::PlanesApi>(command, "--planes", options.planes,
                                    {{"multi", v4l2::PlanesApi::Multi}, {"single", v4l2::PlanesApi::Single}},
                                    "Which API's buffers the node has, multi-planar or single-planar ones: multi, single")

@@ -1,16 +1,22 @@
 #include "option_values.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <string_view>
-
-#include "daedalus/v4l2/formats.h"
 
 namespace daedalus {
 namespace {
 
 constexpr std::string_view kDigits = "0123456789";
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    for (char& letter : result) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+    return result;
+}
 
 }  // namespace
 
@@ -45,8 +51,7 @@ std::string parseBytes(const std::string& text, uint64_t& into) {
     const char* const end = text.data() + text.size();
     const auto [stop, error] = std::from_chars(text.data(), end, value);
     if (error != std::errc() || value == 0) return wrong;
-    std::string unit(stop, end);
-    for (char& letter : unit) letter = static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+    std::string unit = lower({stop, end});
     if (unit.ends_with('b')) unit.pop_back();
     if (unit.ends_with('i')) unit.pop_back();
     constexpr std::array<std::string_view, 5> kUnits = {"", "k", "m", "g", "t"};
@@ -84,6 +89,38 @@ std::string parseFrameSize(const std::string& text, uint32_t& width, uint32_t& h
     width = static_cast<uint32_t>(first);
     height = static_cast<uint32_t>(second);
     return {};
+}
+
+std::string parseCodecs(const std::string& text, std::vector<v4l2::Codec>& into) {
+    std::vector<v4l2::Codec> codecs;
+    std::string_view rest = text;
+    while (true) {
+        const size_t comma = rest.find(',');
+        const std::string name = lower(rest.substr(0, comma));
+        std::string known;
+        const size_t before = codecs.size();
+        for (const v4l2::CodedFormat& format : v4l2::codedFormats()) {
+            if (name == format.name || name == lower(v4l2::fourccName(format.fourcc))) codecs.push_back(format.codec);
+            known += (known.empty() ? "" : ", ") + std::string(format.name);
+        }
+        if (codecs.size() == before) return "\"" + name + "\" is no codec; choose from " + known;
+        if (comma == std::string_view::npos) break;
+        rest.remove_prefix(comma + 1);
+    }
+    into = std::move(codecs);
+    return {};
+}
+
+CLI::Option* addText(CLI::App* command, const std::string& name, std::string& into, size_t most,
+                     const std::string& description) {
+    const auto take = [&into, most](const std::string& text) -> std::string {
+        const bool printable = std::ranges::all_of(text, [](char letter) { return letter >= ' ' && letter <= '~'; });
+        if (text.empty() || text.size() > most || !printable)
+            return "\"" + text + "\" will not do; give 1 to " + std::to_string(most) + " letters of ASCII";
+        into = text;
+        return {};
+    };
+    return addWord(command, name, take, description)->type_name("TEXT");
 }
 
 }  // namespace daedalus

@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "daedalus/v4l2/formats.h"
+
 namespace daedalus {
 
 /// An option that takes one word. `take` returns what is wrong with it, or nothing.
@@ -25,6 +27,13 @@ CLI::Option* addWord(CLI::App* command, const std::string& name, std::function<s
 [[nodiscard]] std::string parseSeconds(const std::string& text, std::chrono::milliseconds& into);
 /// "WIDTHxHEIGHT", even numbers that a node can have.
 [[nodiscard]] std::string parseFrameSize(const std::string& text, uint32_t& width, uint32_t& height);
+
+/// Names or fourccs of coded formats, with commas between them.
+[[nodiscard]] std::string parseCodecs(const std::string& text, std::vector<v4l2::Codec>& into);
+
+/// A line of printable ASCII that fits into `most` bytes.
+CLI::Option* addText(CLI::App* command, const std::string& name, std::string& into, size_t most,
+                     const std::string& description);
 
 /// A whole number from `least` to `most`.
 template <class Number>

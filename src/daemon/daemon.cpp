@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "daedalus/base/worker_pool.h"
+#include "daedalus/codec/narrowed.h"
 #include "daedalus/transport/cuse.h"
 #include "daedalus/transport/socket.h"
 
@@ -23,6 +24,8 @@ device::DeviceOptions numbered(device::DeviceOptions options, size_t number) {
     return options;
 }
 
+std::string cardOf(const device::DeviceOptions& options) { return options.card.empty() ? options.kind->card : options.card; }
+
 }  // namespace
 
 /// In the order in which they need each other; destroyed from the end.
@@ -30,7 +33,7 @@ struct Daemon::Impl {
     explicit Impl(const device::DeviceOptions& options)
         : options(options),
           pool(workers(options)),
-          codecs(codec::makeFfmpegFactory()),
+          codecs(codec::narrowed(codec::makeFfmpegFactory(), options.codecs)),
           device(loop, pool, *codecs, numbered(options, 0)),
           node(device) {}
 
@@ -70,7 +73,8 @@ Result<> Daemon::addCuse(const std::string& nodePath) {
 }
 
 Result<> Daemon::listen(const std::string& socketPath, const std::string& nodePath) {
-    auto server = transport::listenSocket(impl_->loop, impl_->node, socketPath, {.nodePath = nodePath});
+    auto server =
+        transport::listenSocket(impl_->loop, impl_->node, socketPath, {.nodePath = nodePath, .card = cardOf(impl_->options)});
     if (!server) return fail(server.error());
     impl_->server = std::move(*server);
     return {};

@@ -22,7 +22,7 @@ void copyText(__u8 (&to)[N], const std::string& from) {
 
 Result<> querycap(Session& session, v4l2_capability& cap, CallContext&) {
     const auto& options = session.device().options;
-    copyText(cap.driver, "daedalus");
+    copyText(cap.driver, options.driver);
     copyText(cap.card, options.card.empty() ? options.kind->card : options.card);
     copyText(cap.bus_info, options.busInfo);
     cap.version = kApiVersion;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 
 #include "src/preload/file.h"
 #include "src/preload/next.h"

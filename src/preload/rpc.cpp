@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 
 #include "src/preload/connections.h"
 #include "src/preload/kernel.h"

@@ -4,6 +4,7 @@ extern "C" {
 #include <libavutil/md5.h>
 }
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
 
 #include <array>
 #include <cinttypes>

@@ -49,10 +49,12 @@ def main():
     parser.add_argument("kind", choices=["plain", "stream", "ctl"])
     parser.add_argument("--deviations", required=True, type=pathlib.Path)
     parser.add_argument("--cuse", default="", metavar="videoN", help="a character device of that name; in a VM")
+    parser.add_argument("--codecs", default="", help="what the node offers")
     parser.add_argument("--nobody", action="store_true")
     parser.add_argument("--seccomp", default="")
     options = parser.parse_args()
     under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes)
+    under_test.node_options += ["--codecs", options.codecs] if options.codecs else []
     if not options.cuse:
         return examine(under_test, under_test.run, options)
     with decoder.Device(under_test, options.cuse) as device:

@@ -43,6 +43,10 @@ class Errors(InFolder):
             (["serve", "--thread-type", "foo"], "--thread-type: foo", "auto, frame, slice"),
             (["serve", "--planes", "two"], "--planes: two", "multi, single"),
             (["serve", "--threads", "257"], "--threads: 257", "from 1 to 256"),
+            (["serve", "--codecs", "h264,h266"], "--codecs: \"h266\"", "h264, hevc"),
+            (["serve", "--codecs", ""], "--codecs: \"\" is no codec"),
+            (["serve", "--driver", "sixteen-letters!"], "--driver: ", "15"),
+            (["serve", "--card", "\033[31m"], "--card: ", "31"),
             (["serve", "--max-frame-size", "1x"], "--max-frame-size: 1x", "WIDTHxHEIGHT"),
         ]
         for words, *said in rows:

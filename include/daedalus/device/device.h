@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/worker_pool.h"
@@ -19,13 +20,15 @@ namespace daedalus::device {
 /// What the user may decide about a node: one struct from the command line to here.
 struct DeviceOptions {
     const DecoderKind* kind = &kStatefulDecoder;
-    std::string card;                             ///< empty: the kind's
+    std::string driver = "daedalus";              ///< as QUERYCAP tells it: at most 15 bytes
+    std::string card;                             ///< at most 31 bytes; empty: the kind's
     std::string busInfo = "platform:daedalus-0";  ///< tells the nodes of one daemon apart, which gives it
     /// Threads that decode, for one stream as for all. 0: as many as the machine has cores, all of them for one stream while
     /// few sessions decode, 1 for each as soon as there are as many sessions as cores.
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     Limits limits;
+    std::vector<v4l2::Codec> codecs;  ///< that it offers; empty: all that this build decodes
     v4l2::PlanesApi planes = v4l2::PlanesApi::Multi;
     /// poll() for clients that libavcodec's V4L2 decoders crash or hang: no POLLERR before a queue streams, and POLLIN for as
     /// long as DQBUF answers EPIPE.

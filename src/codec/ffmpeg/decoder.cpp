@@ -305,7 +305,7 @@ private:
     void take(FramePtr frame) {
         const bool given = frame->pts != AV_NOPTS_VALUE && frame->pts <= givenUntil_;
         if (given) return;
-        if (frame->key_frame && holdsFrames()) history_.keyFrame(frame->pts);
+        if (isMarkedKey(*frame) && holdsFrames()) history_.keyFrame(frame->pts);
         UnitInfo unit = infoOf(frame->pts);
         // A progressive frame among interlaced ones keeps their order: the format is the stream's, not the picture's.
         if (const FieldOrder order = fieldOrderOf(*frame); order != FieldOrder::Unsaid) fieldOrder_ = order;

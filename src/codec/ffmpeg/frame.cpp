@@ -13,12 +13,7 @@ namespace daedalus::codec::ffmpeg {
 namespace {
 
 bool isKey(const AVFrame& frame) {
-#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 29, 100)
-    const bool key = frame.flags & AV_FRAME_FLAG_KEY;
-#else
-    const bool key = frame.key_frame;
-#endif
-    return key || frame.pict_type == AV_PICTURE_TYPE_I || frame.pict_type == AV_PICTURE_TYPE_SI;
+    return isMarkedKey(frame) || frame.pict_type == AV_PICTURE_TYPE_I || frame.pict_type == AV_PICTURE_TYPE_SI;
 }
 
 /// Of formats of three planes: by the shifts of the second and the third one.
@@ -163,6 +158,14 @@ std::optional<StreamFormat> formatOf(const AVFrame& frame, const UnitInfo& unit)
         format.pixelAspectDen = static_cast<uint32_t>(frame.sample_aspect_ratio.den);
     }
     return format;
+}
+
+bool isMarkedKey(const AVFrame& frame) {
+#if LIBAVUTIL_VERSION_INT >= AV_VERSION_INT(58, 29, 100)
+    return (frame.flags & AV_FRAME_FLAG_KEY) != 0;
+#else
+    return frame.key_frame != 0;
+#endif
 }
 
 FieldOrder fieldOrderOf(const AVFrame& frame) {

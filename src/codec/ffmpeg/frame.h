@@ -18,6 +18,9 @@ struct UnitInfo {
     v4l2::Hdr10 hdr10;
 };
 
+/// True if libavcodec takes it for a picture from which decoding can start.
+[[nodiscard]] bool isMarkedKey(const AVFrame& frame);
+
 /// Which of the frame's fields is the older one; nothing if it is not known to have two.
 enum class FieldOrder : uint8_t { Unsaid, TopFirst, BottomFirst };
 [[nodiscard]] FieldOrder fieldOrderOf(const AVFrame& frame);
