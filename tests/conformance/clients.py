@@ -45,7 +45,7 @@ def ffmpeg_command(codec, path):
     """FFmpeg finds the node by itself: it cannot be told one."""
     return [
         "ffmpeg", "-nostdin", "-v", "warning", "-c:v", f"{codec}_v4l2m2m", "-i", path, "-map", "0:v:0",
-        "-vsync", "passthrough", "-autoscale", "0", "-pix_fmt", "yuv420p", "-f", "framemd5", "-",
+        "-fps_mode", "passthrough", "-autoscale", "0", "-pix_fmt", "yuv420p", "-f", "framemd5", "-",
     ]
 
 

@@ -23,7 +23,7 @@ def decoded(path, stdin=subprocess.DEVNULL):
 
 
 def reference(path):
-    return _md5s("ffmpeg", "-nostdin", "-v", "fatal", "-threads", "1", "-i", str(path), "-map", "0:v:0", "-vsync", "passthrough",
+    return _md5s("ffmpeg", "-nostdin", "-v", "fatal", "-threads", "1", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough",
                  "-f", "framemd5", "-")
 
 

@@ -16,7 +16,7 @@ _EXACT_CROP = ["-flags", "unaligned"]
 
 def _ffmpeg(path, *output):
     command = ["ffmpeg", "-nostdin", "-v", "error", "-threads", "1", *_EXACT_CROP, "-i", str(path), "-map", "0:v:0"]
-    command += ["-vsync", "passthrough", "-autoscale", "0", *output, "-"]
+    command += ["-fps_mode", "passthrough", "-autoscale", "0", *output, "-"]
     done = subprocess.run(command, capture_output=True, check=False)
     return done.stdout
 
