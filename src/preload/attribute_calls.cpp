@@ -49,8 +49,17 @@ FD_CALL(int, fchown, chown, (int fd, uid_t owner, gid_t group), owner, group)
 PATH_CALL(int, utime, true, (const char* path, const utimbuf* times), times)
 PATH_CALL(int, utimes, true, (const char* path, const timeval* times), times)
 PATH_CALL(int, lutimes, false, (const char* path, const timeval* times), times)
-PATH_AT_CALL(int, utimensat, (flags & AT_SYMLINK_NOFOLLOW) == 0,
-             (int directory, const char* path, const timespec* times, int flags), times, flags)
+DAEDALUS_EXPORT int utimensat(int directory, const char* path, const timespec* times, int flags) noexcept {
+    uint64_t session = 0;
+    const bool isNode = path == nullptr && isOurFile(directory, session);
+    return onPath(directory, isNode ? socketPath() : path, (flags & AT_SYMLINK_NOFOLLOW) == 0,
+                  [&](int from, const char* at) { return DAEDALUS_NEXT(utimensat)(from, at, times, flags); });
+}
+DAEDALUS_EXPORT int futimens(int fd, const timespec* times) noexcept {
+    uint64_t session = 0;
+    return isOurFile(fd, session) ? ::utimensat(AT_FDCWD, socketPath(), times, 0) : DAEDALUS_NEXT(futimens)(fd, times);
+}
+FD_CALL(int, futimes, utimes, (int fd, const timeval* times), times)
 PATH_AT_CALL(int, futimesat, true, (int directory, const char* path, const timeval* times), times)
 
 PATH_CALL(ssize_t, getxattr, true, (const char* path, const char* name, void* value, size_t size), name, value, size)
@@ -80,6 +89,24 @@ FD_CALL(int, fstatvfs64, statvfs64, (int fd, struct statvfs64* status), status)
 PATH_CALL(long, pathconf, true, (const char* path, int name), name)
 PATH_CALL(int, truncate, true, (const char* path, off_t length), length)
 PATH_CALL(int, truncate64, true, (const char* path, off64_t length), length)
+
+// What would make a file where there is one already, or take ours away, which is not in any folder of the host.
+#define REFUSED_CALL(function, error, at, parameters, ...)                \
+    DAEDALUS_EXPORT int function parameters noexcept {                    \
+        Path found;                                                       \
+        if (findPath(at, path, false, found)) return errno = (error), -1; \
+        return DAEDALUS_NEXT(function)(__VA_ARGS__);                      \
+    }
+REFUSED_CALL(mkdir, EEXIST, AT_FDCWD, (const char* path, mode_t mode), path, mode)
+REFUSED_CALL(mkdirat, EEXIST, directory, (int directory, const char* path, mode_t mode), directory, path, mode)
+REFUSED_CALL(mknod, EEXIST, AT_FDCWD, (const char* path, mode_t mode, dev_t device), path, mode, device)
+REFUSED_CALL(mknodat, EEXIST, directory, (int directory, const char* path, mode_t mode, dev_t device), directory, path, mode,
+             device)
+REFUSED_CALL(symlink, EEXIST, AT_FDCWD, (const char* target, const char* path), target, path)
+REFUSED_CALL(symlinkat, EEXIST, directory, (const char* target, int directory, const char* path), target, directory, path)
+REFUSED_CALL(unlink, EPERM, AT_FDCWD, (const char* path), path)
+REFUSED_CALL(unlinkat, EPERM, directory, (int directory, const char* path, int flags), directory, path, flags)
+REFUSED_CALL(rename, EPERM, AT_FDCWD, (const char* path, const char* to), path, to)
 
 DAEDALUS_EXPORT int inotify_add_watch(int fd, const char* path, uint32_t mask) noexcept {
     return onPath(AT_FDCWD, path, (mask & IN_DONT_FOLLOW) == 0,

@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <sys/inotify.h>
 #include <sys/select.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -78,8 +79,17 @@ constexpr PathCall kPathCalls[] = {
     {SYS_name_to_handle_at, 0, 1, Follow::IfFollow, 4},
 };
 
-const PathCall* findPathCall(long number) {
-    for (const PathCall& call : kPathCalls) {
+/// Calls that would make a file where there is one already.
+constexpr PathCall kMakingCalls[] = {
+#ifdef SYS_mkdir
+    {SYS_mkdir, -1, 0, Follow::Never},  {SYS_mknod, -1, 0, Follow::Never},  {SYS_symlink, -1, 1, Follow::Never},
+#endif
+    {SYS_mkdirat, 0, 1, Follow::Never}, {SYS_mknodat, 0, 1, Follow::Never}, {SYS_symlinkat, 1, 2, Follow::Never},
+};
+
+template <size_t N>
+const PathCall* findCall(const PathCall (&calls)[N], long number) {
+    for (const PathCall& call : calls) {
         if (call.number == number) return &call;
     }
     return nullptr;
@@ -272,6 +282,11 @@ long call(const Arguments& arguments) {
         case SYS_readlinkat:
             return readlinkOn(arguments.fd(0), arguments.path(1), arguments.at<char>(2), static_cast<size_t>(arguments.a[3]),
                               arguments.with(0, 1));
+        case SYS_utimensat: {
+            uint64_t session = 0;
+            if (arguments.a[1] != 0 || !isOurFile(arguments.fd(0), session)) break;
+            return ::futimens(arguments.fd(0), arguments.at<const timespec>(2));
+        }
         case SYS_getcwd: {
             const long length = arguments.go();
             if (length <= 0) return length;
@@ -282,8 +297,13 @@ long call(const Arguments& arguments) {
         default:
             break;
     }
-    const PathCall* const onAPath = findPathCall(arguments.number);
-    return onAPath != nullptr ? callOnPath(*onAPath, arguments) : callOnFd(arguments);
+    if (const PathCall* const onAPath = findCall(kPathCalls, arguments.number)) return callOnPath(*onAPath, arguments);
+    if (const PathCall* const making = findCall(kMakingCalls, arguments.number)) {
+        Path found;
+        const int directory = making->directory >= 0 ? arguments.fd(making->directory) : AT_FDCWD;
+        return findPath(directory, arguments.path(making->path), false, found) ? (errno = EEXIST, -1) : arguments.go();
+    }
+    return callOnFd(arguments);
 }
 
 }  // namespace

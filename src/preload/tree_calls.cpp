@@ -54,29 +54,34 @@ int visitFrom(const Walked& walk, const char* path, const struct stat* status, i
     return walk.visit(path, status, type, &place);
 }
 
-int visitOwn(const Walked& walk, const char* folder, const struct stat* folderStatus, int level) {
+/// Tells of our entries in `folder`, whose own name begins at `base`: where the walk moves, the program is beside it.
+int visitOwn(const Walked& walk, const char* folder, int base, const struct stat* folderStatus, int level) {
+    const bool moves = (walk.flags & FTW_CHDIR) != 0;
+    const int here = moves ? ::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (moves && (here < 0 || ::chdir(folder[base] != '\0' ? folder + base : folder) != 0)) {
+        realClose(here);
+        return -1;
+    }
     ListedEntry own;
-    int here = -1;
     int result = 0;
     for (size_t i = 0; result == 0 && listedEntry(folderStatus->st_dev, folderStatus->st_ino, i, own); ++i) {
         char* const path = join(folder, own.name);
-        if (path == nullptr) return errno = ENOMEM, -1;
-        if ((walk.flags & FTW_CHDIR) != 0 && here < 0) {
-            here = ::open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-            if (::chdir(folder) != 0) result = 0;
-        }
-        struct stat status {};
-        if (own.type == DT_DIR) {
+        if (path == nullptr) {
+            errno = ENOMEM;
+            result = -1;
+        } else if (own.type == DT_DIR) {
             result = walkReal(path, path, level + 1, walk.visit, 8, walk.flags);
         } else {
+            struct stat status {};
             const bool physical = (walk.flags & FTW_PHYS) != 0;
-            const bool good = (physical ? ::lstat(path, &status) : ::stat(path, &status)) == 0;
+            const char* const at = moves ? own.name : path;
+            const bool good = (physical ? ::lstat(at, &status) : ::stat(at, &status)) == 0;
             const int type = !good ? FTW_NS : S_ISDIR(status.st_mode) ? FTW_D : S_ISLNK(status.st_mode) ? FTW_SL : FTW_F;
             result = visitFrom(walk, path, &status, type, level + 1);
         }
         ::free(path);
     }
-    if (here >= 0) {
+    if (moves) {
         if (::fchdir(here) != 0) result = -1;
         realClose(here);
     }
@@ -107,14 +112,14 @@ int onVisit(const char* path, const struct stat* status, int type, FTW* place) {
     }
     const bool lists = (type == FTW_D || type == FTW_DP) && mayListOurs(status->st_ino);
     int result = 0;
-    if (lists && type == FTW_DP) result = visitOwn(*walk, path, status, shownPlace.level);
+    if (lists && type == FTW_DP) result = visitOwn(*walk, path, shownPlace.base, status, shownPlace.level);
     if (result == 0) {
         // A callback may begin a walk of its own, which ends before it returns.
         result = walk->visit(path, status, type, &shownPlace);
         walked = walk;
     }
     if (lists && type == FTW_D && result == 0) {
-        const int own = visitOwn(*walk, path, status, shownPlace.level);
+        const int own = visitOwn(*walk, path, shownPlace.base, status, shownPlace.level);
         const bool actions = (walk->flags & FTW_ACTIONRETVAL) != 0;
         result = actions && own == FTW_SKIP_SIBLINGS ? FTW_SKIP_SUBTREE : own;
         walked = walk;

@@ -116,6 +116,21 @@ void trees() {
         EXPECT((walkedFolder == "/dev") == ((flags & FTW_CHDIR) != 0));
         EXPECT(::fchdir(before) == 0);
     }
+    EXPECT(::chdir("/") == 0);
+    walked.clear();
+    EXPECT(::nftw(
+               "dev",
+               [](const char* path, const struct stat* status, int, FTW* place) {
+                   struct stat again {};
+                   walked.emplace_back(path);
+                   // In its folder, its name leads there.
+                   EXPECT(::lstat(path + place->base, &again) == 0 || place->level > 1);
+                   EXPECT(place->level > 1 || again.st_mode == status->st_mode);
+                   return 0;
+               },
+               8, FTW_PHYS | FTW_CHDIR) == 0);
+    expectNode(walked, "dev/");
+    EXPECT(::fchdir(before) == 0);
     byTree("/sys/class/video4linux", FTW_PHYS);
     EXPECT(count(walked, "/sys/class/video4linux/video7") == 1 && walked[0] == "/sys/class/video4linux");
     walked.clear();

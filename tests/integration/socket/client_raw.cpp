@@ -141,6 +141,8 @@ void attributes() {
     const timespec times[2] = {{1000, 0}, {2000, 0}};
     EXPECT(::utimensat(AT_FDCWD, kNode, times, 0) == 0 && ::stat(kNode, &status) == 0);
     EXPECT(status.st_atime == 1000 && status.st_mtime == 2000);
+    EXPECT(::futimens(fd, nullptr) == 0 && ::fstat(fd, &status) == 0 && status.st_mtime > 2000);
+    EXPECT(::syscall(SYS_utimensat, fd, nullptr, times, 0) == 0 && ::fstat(fd, &status) == 0 && status.st_mtime == 2000);
     const timeval older[2] = {{10, 0}, {20, 0}};
     EXPECT(::utimes(kNode, older) == 0 && ::stat(kNode, &status) == 0 && status.st_mtime == 20);
     const utimbuf oldest{1, 2};
@@ -160,6 +162,14 @@ void attributes() {
     EXPECT(::pathconf(kNode, _PC_LINK_MAX) > 0);
     EXPECT_ERRNO(::truncate(kNode, 0), EINVAL);
     EXPECT_ERRNO(::chdir(kNode), ENOTDIR);
+    // There is a file already, and it is none of a folder's.
+    EXPECT_ERRNO(::mkdir(kNode, 0700), EEXIST);
+    EXPECT_ERRNO(::mknod(kNode, S_IFIFO | 0600, 0), EEXIST);
+    EXPECT_ERRNO(::symlink("/dev/null", kNode), EEXIST);
+    EXPECT_ERRNO(::syscall(SYS_symlinkat, "/dev/null", AT_FDCWD, kNode), EEXIST);
+    EXPECT_ERRNO(::syscall(SYS_mkdirat, AT_FDCWD, kNode, 0700), EEXIST);
+    EXPECT_ERRNO(::unlink(kNode), EPERM);
+    EXPECT_ERRNO(::rename(kNode, "/dev/video8"), EPERM);
     // A watch is told of what happens to the node.
     const int watcher = ::inotify_init1(IN_CLOEXEC);
     EXPECT(::inotify_add_watch(watcher, kNode, IN_ATTRIB) >= 0);
