@@ -4,11 +4,13 @@
 #include <utility>
 
 #include "daedalus/base/log.h"
+#include "daedalus/queue/mem_offsets.h"
 
 namespace daedalus::m2m {
 namespace {
 
-constexpr uint32_t kCaptureOffsetBase = 1U << 30;
+constexpr uint32_t kOutputOffsetBase = queue::kFirstMemOffset;
+constexpr uint32_t kCaptureOffsetBase = queue::kFirstMemOffset + (1U << 30);
 
 }  // namespace
 
@@ -18,7 +20,7 @@ StatefulContext::StatefulContext(Resources resources, std::string session, Liste
       listener_(listener),
       formats_(resources_.planes, resources_.limits, session_),
       machine_(session_),
-      output_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, 0, resources_.memory),
+      output_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE, kOutputOffsetBase, resources_.memory),
       capture_(resources_.loop, *this, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE, kCaptureOffsetBase, resources_.memory) {}
 
 StatefulContext::~StatefulContext() {
