@@ -112,6 +112,16 @@ CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
         "Use this device file of the host, as `serve --cuse` makes it; udev, and so GStreamer, is shown it too");
     device->type_name("/dev/videoN")->excludes(node)->excludes(attach);
     attach->excludes(node);
+    static const std::map<std::string, daemon::Reach> kReaches = {
+        {"auto", daemon::Reach::Auto}, {"preload", daemon::Reach::Preload}, {"notify", daemon::Reach::Notify}};
+    command
+        ->add_option(
+            "--reach", options.reach,
+            "How programs see the node: by a library that is loaded into them (preload), by serving their system calls "
+            "(notify), or auto")
+        ->type_name("WAY")
+        ->transform(CLI::CheckedTransformer(kReaches).description(""))
+        ->excludes(device);
     addDecoder(command, options.decoder, {device, attach});
     command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
     command->prefix_command();

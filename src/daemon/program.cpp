@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <optional>
+#include <utility>
 
 #include "daedalus/base/unique_fd.h"
 
@@ -21,6 +22,24 @@ sigset_t waitedSignals() {
     return set;
 }
 
+struct EndedChild {
+    pid_t pid;
+    int status;
+};
+
+/// A child that has ended, `first` before others. Children may be traced by threads of this process: their stops are not ours
+/// to take, but waitpid() would.
+std::optional<EndedChild> nextEnded(pid_t first) {
+    for (const auto& [kind, id] : {std::pair(P_PID, first), std::pair(P_ALL, pid_t{0})}) {
+        siginfo_t info{};
+        if (::waitid(kind, static_cast<id_t>(id), &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) continue;
+        if (info.si_code != CLD_EXITED && info.si_code != CLD_KILLED && info.si_code != CLD_DUMPED) continue;
+        EndedChild ended{.pid = info.si_pid, .status = 0};
+        if (::waitpid(ended.pid, &ended.status, WNOHANG) == ended.pid) return ended;
+    }
+    return std::nullopt;
+}
+
 // As they were before start(), for the program.
 sigset_t callersMask;
 struct sigaction callersChildAction;
@@ -29,6 +48,8 @@ struct sigaction callersChildAction;
 
 Program::Program(std::vector<std::string> command, std::vector<std::pair<std::string, std::string>> environment)
     : command_(std::move(command)), environment_(std::move(environment)) {}
+
+Program::Program(std::function<int(UniqueFd)> body) : body_(std::move(body)) {}
 
 Result<> Program::start() {
     // A caller that ignores SIGCHLD would make our waitpid() fail.
@@ -44,7 +65,7 @@ Result<> Program::start() {
     UniqueFd writeEnd(pipe[1]);
     pid_ = ::fork();
     if (pid_ < 0) return fail(errno);
-    if (pid_ == 0) exec(writeEnd.get());
+    if (pid_ == 0) exec(std::move(writeEnd));
     writeEnd.reset();
 
     int error = 0;
@@ -59,31 +80,35 @@ Result<> Program::start() {
     return {};
 }
 
-void Program::exec(int errorPipe) {
+void Program::exec(UniqueFd errorPipe) {
     ::sigprocmask(SIG_SETMASK, &callersMask, nullptr);
     ::sigaction(SIGCHLD, &callersChildAction, nullptr);
+    if (body_) std::exit(body_(std::move(errorPipe)));
     for (const auto& [name, value] : environment_) ::setenv(name.c_str(), value.c_str(), 1);
     std::vector<char*> arguments;
     for (std::string& argument : command_) arguments.push_back(argument.data());
     arguments.push_back(nullptr);
-    ::execvp(arguments[0], arguments.data());
-    const int error = errno;
-    [[maybe_unused]] const ssize_t written = ::write(errorPipe, &error, sizeof error);
+    int error = beforeExec_ ? beforeExec_() : 0;
+    if (error == 0) {
+        ::execvp(arguments[0], arguments.data());
+        error = errno;
+    }
+    [[maybe_unused]] const ssize_t written = ::write(errorPipe.get(), &error, sizeof error);
     ::_exit(127);
 }
 
-int Program::wait(const std::function<void(pid_t, int)>& onOtherChild) {
+int Program::wait(const std::function<void(pid_t, int)>& onOtherChild, const std::function<std::optional<int>()>& elsewhere) {
     const sigset_t set = waitedSignals();
     std::optional<int> result;
     while (true) {
-        int status = 0;
-        for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-            if (pid == pid_) {
-                result = status;
+        while (const auto ended = nextEnded(pid_)) {
+            if (ended->pid == pid_) {
+                result = ended->status;
             } else {
-                onOtherChild(pid, status);
+                onOtherChild(ended->pid, ended->status);
             }
         }
+        if (const auto told = elsewhere ? elsewhere() : std::nullopt) return *told;
         if (result) return *result;
 
         siginfo_t info{};

@@ -90,9 +90,11 @@ std::string judge(const std::string& path, bool mayBeScript) {
     const bool wide = start[EI_CLASS] == ELFCLASS64;
     const auto loader = wide ? loaderOf<Elf64_Ehdr, Elf64_Phdr>(fd.get()) : loaderOf<Elf32_Ehdr, Elf32_Phdr>(fd.get());
     if (!loader) return {};
-    if (loader->empty()) return path + " is statically linked, and takes no preloaded library; use a dynamically linked build";
+    if (loader->empty())
+        return path +
+               " is statically linked, and takes no preloaded library; use a dynamically linked build, or --reach notify";
     if (loader->find("ld-musl") != std::string::npos)
-        return path + " is built for musl, and the preloaded library for glibc; use a build for glibc";
+        return path + " is built for musl, and the preloaded library for glibc; use a build for glibc, or --reach notify";
     return {};
 }
 

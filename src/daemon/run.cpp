@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 
 #include "attach.h"
@@ -23,6 +24,7 @@
 #include "program.h"
 #include "program_hint.h"
 #include "proto/wire.h"
+#include "supervised.h"
 
 namespace daedalus::daemon {
 namespace {
@@ -86,34 +88,28 @@ std::pair<UniqueFd, std::string> inheritableDoor(const std::string& socket) {
     return {std::move(inherited), std::move(value)};
 }
 
-/// Runs the program with the preload library, which heeds `target`.
-Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const Target& target, const std::string& nodePath,
-                 pid_t daemonPid) {
+/// The environment that loads the preload library, which heeds `target`; nothing if there is no library, which was told.
+std::optional<Environment> libraryEnvironment(const PrivateFolder& folder, const Target& target) {
     const auto library = findPreloadLibrary();
     if (!library) {
         log::error("no preload library at {}; build or install daedalus completely, or name it in $DAEDALUS_PRELOAD",
                    preloadLibraryPlaces());
-        return {};
+        return std::nullopt;
     }
     const auto preloadable = folder.preloadable(*library);
     if (!preloadable) {
         log::error("{}: cannot make a link to {}: {}", folder.path(), *library, std::strerror(preloadable.error().value));
-        return {};
+        return std::nullopt;
     }
+    return Environment{{proto::kPreloadVariable, preloadList(*preloadable)},
+                       {proto::kSocketVariable, target.socket},
+                       {proto::kDeviceVariable, target.device},
+                       {"ASAN_OPTIONS", sanitizerOptions()}};
+}
 
-    // Calls on a device file go to the kernel, whatever the program is.
-    const std::string why = target.socket.empty() ? std::string() : unreachableBecause(options.command.front());
-    if (!why.empty())
-        log::warn("{} finds no {}: {}; a CUSE device reaches every program: `daedalus serve --cuse`", options.command.front(),
-                  nodePath, why);
-    const auto [door, doorValue] = inheritableDoor(target.socket);
-    Program program(options.command, Environment{{proto::kPreloadVariable, preloadList(*preloadable)},
-                                                 {proto::kSocketVariable, target.socket},
-                                                 {proto::kDoorVariable, doorValue},
-                                                 {proto::kDeviceVariable, target.device},
-                                                 {"DAEDALUS_NODE", nodePath},
-                                                 {"ASAN_OPTIONS", sanitizerOptions()},
-                                                 {"GST_REGISTRY", folder.gstRegistry()}});
+/// Starts `program` and waits for it.
+template <class T>
+Ended runToEnd(T& program, const RunOptions& options, const std::string& nodePath, pid_t daemonPid) {
     if (const auto started = program.start(); !started)
         return {.waitStatus = {}, .exitStatus = startFailure(options.command.front(), started.error())};
     return {.waitStatus = program.wait([&](pid_t pid, int status) {
@@ -125,6 +121,51 @@ Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const T
                            nodePath);
             }),
             .exitStatus = EXIT_SUCCESS};
+}
+
+/// Which ways in this run takes.
+struct Ways {
+    bool library = true;
+    bool notification = false;
+};
+
+/// As the user wants it and this host allows; nothing if it cannot be, which was told.
+std::optional<Ways> chooseWays(const RunOptions& options, const std::string& nodePath) {
+    if (options.reach == Reach::Notify) {
+        const auto obstacle = transport::findNotifyObstacle();
+        if (!obstacle) return Ways{.library = false, .notification = true};
+        log::error("--reach notify: {}; use --reach preload", describe(*obstacle));
+        return std::nullopt;
+    }
+    const std::string why = unreachableBecause(options.command.front());
+    if (!why.empty())
+        log::warn("{} finds no {}: {}; a CUSE device reaches every program: `daedalus serve --cuse`", options.command.front(),
+                  nodePath, why);
+    return Ways{};
+}
+
+/// Runs the program as the options say. `target`: where its calls go.
+Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const Target& target, const std::string& nodePath,
+                 pid_t daemonPid) {
+    // Calls on a device file go to the kernel, whatever the program is.
+    const auto ways = target.socket.empty() ? Ways{} : chooseWays(options, nodePath);
+    if (!ways) return {};
+    Environment environment = {{"DAEDALUS_NODE", nodePath}, {"GST_REGISTRY", folder.gstRegistry()}};
+    UniqueFd door;
+    if (ways->library) {
+        auto loading = libraryEnvironment(folder, target);
+        if (!loading) return {};
+        environment.insert(environment.end(), loading->begin(), loading->end());
+        environment.emplace_back(proto::kDoorVariable, "");
+        std::tie(door, environment.back().second) = inheritableDoor(target.socket);
+    }
+    if (ways->notification) {
+        Supervised program(options.command, environment,
+                           {.socket = target.socket, .nodePath = nodePath, .calls = nullptr, .ended = nullptr});
+        return runToEnd(program, options, nodePath, daemonPid);
+    }
+    Program program(options.command, environment);
+    return runToEnd(program, options, nodePath, daemonPid);
 }
 
 /// With a daemon that was there before.

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "careful_copy.h"
 #include "daedalus/ioctl/call_traits.h"
@@ -138,6 +137,18 @@ Result<> scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload) {
         if (auto ok = writeProcess(pid, where, nested.bytes); !ok) return ok;
     }
     return writeProcess(pid, address, payload.argument);
+}
+
+std::vector<v4l2_plane> planesOf(const ioctl::Payload& payload) {
+    v4l2_buffer buffer;
+    if (payload.argument.size() != sizeof buffer) return {};
+    std::memcpy(&buffer, payload.argument.data(), sizeof buffer);
+    if (!V4L2_TYPE_IS_MULTIPLANAR(buffer.type)) return {proto::onlyPlane(buffer)};
+    if (payload.nested.empty()) return {};
+    const auto& bytes = payload.nested.front().bytes;
+    std::vector<v4l2_plane> planes(std::min<size_t>(bytes.size() / sizeof(v4l2_plane), buffer.length));
+    std::memcpy(planes.data(), bytes.data(), planes.size() * sizeof(v4l2_plane));
+    return planes;
 }
 
 Result<> probeProcess(pid_t pid, uint64_t address, size_t length) {

@@ -1,11 +1,13 @@
 // From a client's address space to a Payload and back, for transports that reach that address space themselves.
 #pragma once
 
+#include <linux/videodev2.h>
 #include <sys/types.h>
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "daedalus/base/result.h"
 #include "daedalus/ioctl/call.h"
@@ -25,6 +27,9 @@ namespace daedalus::transport {
 [[nodiscard]] Result<ioctl::Payload> gather(pid_t pid, uint32_t cmd, uint64_t address);
 /// Writes a payload back to where gather() found it. EFAULT.
 [[nodiscard]] Result<> scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload);
+
+/// The planes of a v4l2_buffer as they were gathered, of the single-planar API its one plane; none for other calls.
+[[nodiscard]] std::vector<v4l2_plane> planesOf(const ioctl::Payload& payload);
 
 /// EFAULT unless all of `length` bytes at `address` can be read now, EINVAL for an address or a length of 0, EPERM as
 /// readProcess().

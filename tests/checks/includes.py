@@ -33,8 +33,9 @@ MAY_USE = {
     "transport": _TO_IOCTL + ["proto"],
     "transport/cuse": _TO_IOCTL + ["proto", "transport"],
     "transport/socket": _TO_IOCTL + ["proto", "transport"],
+    "transport/notify": _TO_IOCTL + ["proto", "transport"],
     "transport/inproc": _TO_IOCTL + ["proto", "transport"],
-    "daemon": _TO_IOCTL + ["proto", "transport", "transport/cuse", "transport/socket", "transport/inproc"],
+    "daemon": _TO_IOCTL + ["proto", "transport", "transport/cuse", "transport/socket", "transport/inproc", "transport/notify"],
     "tools": _FLOOR + ["proto", "ioctl", "device", "transport/inproc", "transport/socket", "daemon"],
     "main": _FLOOR + ["device", "daemon", "tools"],
 }

@@ -65,7 +65,7 @@ TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, dev
       device_(loop_, pool_, *codecs_, inForce(std::move(options), converts_)),
       node_(device_),
       server_(std::make_unique<Server>()) {
-    if (transport() == "socket") {
+    if (transport() == "socket" || transport() == "notify") {
         const char* path = std::getenv(proto::kSocketVariable);
         if (!path) throw std::runtime_error("the socket transport needs a path in the environment");
         // Always the same: the library in this process asks for the path once, and would take the last node for one of the

@@ -30,10 +30,10 @@ public:
 };
 
 /// A node on its own loop thread. DAEDALUS_TEST_TRANSPORT says how open() reaches it: "inproc" (default), "socket" (the test
-/// then runs under the preload library and DAEDALUS_SOCKET names where to listen), "cuse" (which needs /dev/cuse; what a kernel
-/// module would add is done by cuse_client.h), or "shim" (the same with the kernel module daedalus-shim). With
-/// DAEDALUS_TEST_PLANES=single it is a single-planar node, and open() gives clients that turn the tests' multi-planar calls
-/// into single-planar ones; not so where the test itself asks for a single-planar node.
+/// then runs under the preload library and DAEDALUS_SOCKET names where to listen), "notify" (under notify_run), "cuse" (which
+/// needs /dev/cuse; what a kernel module would add is done by cuse_client.h), or "shim" (the same with the kernel module
+/// daedalus-shim). With DAEDALUS_TEST_PLANES=single it is a single-planar node, and open() gives clients that turn the tests'
+/// multi-planar calls into single-planar ones; not so where the test itself asks for a single-planar node.
 class TestNode {
 public:
     explicit TestNode(std::unique_ptr<codec::Factory> codecs = codec::makeFakeFactory(), unsigned threads = 2,

@@ -1,12 +1,20 @@
 // `daedalus run`: a private decoder for one program.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "daedalus/device/device.h"
 
 namespace daedalus::daemon {
+
+/// The ways in which the node is brought into programs.
+enum class Reach : uint8_t {
+    Auto,     ///< both, where neither makes a program fail that runs without
+    Preload,  ///< the preload library: programs that are linked dynamically, with this system's C library
+    Notify,   ///< their system calls are served (transport/notify.h): all programs, but those that setuid gives privileges
+};
 
 struct RunOptions {
     /// "/dev/videoN" as the user forces it; empty: the next number that the host has no node for.
@@ -17,6 +25,7 @@ struct RunOptions {
     std::string device;
     /// The program and its arguments, at least one.
     std::vector<std::string> command;
+    Reach reach = Reach::Auto;
     /// The decoder of a private daemon.
     device::DeviceOptions decoder;
     /// Does not say which node is served.

@@ -124,18 +124,6 @@ std::optional<bool> waitsNonblocking(pid_t tid, uint64_t argument, const std::st
     return nonblockingByInode(tid, nodePath);
 }
 
-std::vector<v4l2_plane> planesOf(const ioctl::Payload& payload) {
-    v4l2_buffer buffer;
-    if (payload.argument.size() != sizeof buffer) return {};
-    std::memcpy(&buffer, payload.argument.data(), sizeof buffer);
-    if (!V4L2_TYPE_IS_MULTIPLANAR(buffer.type)) return {proto::onlyPlane(buffer)};
-    if (payload.nested.empty()) return {};
-    const auto& bytes = payload.nested.front().bytes;
-    std::vector<v4l2_plane> planes(std::min<size_t>(bytes.size() / sizeof(v4l2_plane), buffer.length));
-    std::memcpy(planes.data(), bytes.data(), planes.size() * sizeof(v4l2_plane));
-    return planes;
-}
-
 class UserBuffers::Bounce final : public memory::Memory {
 public:
     Bounce(uint64_t address, size_t length) : address_(address), bytes_(length) {}

@@ -66,7 +66,4 @@ private:
     std::function<void(const char* wanted)> refused_;
 };
 
-/// The planes of a v4l2_buffer as they were gathered, of the single-planar API its one plane; none for other calls.
-[[nodiscard]] std::vector<v4l2_plane> planesOf(const ioctl::Payload& payload);
-
 }  // namespace daedalus::transport::cuse

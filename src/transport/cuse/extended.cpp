@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "../gather.h"
 #include "client_process.h"
 #include "daedalus/v4l2/uapi.h"
 

@@ -56,6 +56,14 @@ void badPointers() {
             EXPECT_ERRNO(::ioctl(fd, _IOC(direction, 'V', 103, size), nullptr), ENOTTY);
         }
     }
+    // It still works after all this.
+    EXPECT(ask(fd, kSessions) == 1);
+}
+
+/// The file is a device, not what it is made of.
+void noSocket() {
+    const int fd = openNode();
+    v4l2_buffer buffer{};
     EXPECT_ERRNO(::ioctl(fd, TCGETS, &buffer), ENOTTY);
     int waiting = 0;
     EXPECT_ERRNO(::ioctl(fd, FIONREAD, &waiting), ENOTTY);
@@ -65,7 +73,6 @@ void badPointers() {
     char byte = 0;
     EXPECT_ERRNO(::read(fd, &byte, 1), EINVAL);
     EXPECT_ERRNO(::write(fd, &byte, 1), EINVAL);
-    // It still works after all this.
     EXPECT(ask(fd, kSessions) == 1);
 }
 
@@ -179,7 +186,8 @@ void interrupted() {
     EXPECT(dequeue(fd, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE) == 0);
     sender.join();
     EXPECT(signalsSeen == 4);
-    EXPECT(ask(fd, kInterrupts) == 1);
+    // The library's wait is one of the kernel's, which starts it again by itself.
+    if (std::getenv("LD_PRELOAD") != nullptr) EXPECT(ask(fd, kInterrupts) == 1);
 }
 
 /// Signals and answers that cross: each call gives a frame or EINTR, and no frame is lost.
@@ -290,6 +298,7 @@ void threads() {
 void addCallCases(Cases& cases) {
     cases["querycap"] = querycap;
     cases["bad_pointers"] = badPointers;
+    cases["no_socket"] = noSocket;
     cases["ext_controls"] = extControls;
     cases["blocking"] = blocking;
     cases["interrupted"] = interrupted;

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Runs one case of the socket transport's client tests against a fake daemon of its own.
 
-Usage: run.py FAKE_DAEMON PRELOAD_LIBRARY CLIENT CASE
+Usage: run.py FAKE_DAEMON WAY CLIENT CASE
+
+WAY is the preload library, or the program that serves the client's system calls instead.
 """
 import os
 import subprocess
@@ -10,7 +12,7 @@ import tempfile
 
 
 def main() -> int:
-    daemon_path, library, client, case = sys.argv[1:5]
+    daemon_path, way, client, case = sys.argv[1:5]
     with tempfile.TemporaryDirectory(prefix="daedalus-test-") as folder:
         socket = os.path.join(folder, "socket")
         daemon = subprocess.Popen([daemon_path, socket, "/dev/video7"], stdout=subprocess.PIPE, text=True)
@@ -18,8 +20,13 @@ def main() -> int:
             if daemon.stdout.readline() != "ready\n":
                 print("the fake daemon does not start", file=sys.stderr)
                 return 1
-            environment = dict(os.environ, DAEDALUS_SOCKET=socket, DAEDALUS_TEST_DAEMON=str(daemon.pid), LD_PRELOAD=library)
-            status = subprocess.run([client, case], env=environment, timeout=100, check=False).returncode
+            environment = dict(os.environ, DAEDALUS_TEST_DAEMON=str(daemon.pid))
+            words = [client, case]
+            if way.endswith(".so"):
+                environment.update(DAEDALUS_SOCKET=socket, LD_PRELOAD=way)
+            else:
+                words = [way, socket, "/dev/video7", *words]
+            status = subprocess.run(words, env=environment, timeout=100, check=False).returncode
             if case not in ("daemon_killed", "daemon_killed_waiting") and daemon.poll() is not None:
                 print(f"the fake daemon died with status {daemon.returncode}", file=sys.stderr)
                 return 1

@@ -1,0 +1,155 @@
+#include "calls.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "../gather.h"
+#include "momentary_stop.h"
+#include "paths.h"
+
+namespace daedalus::transport::notify {
+
+proto::MemoryRole Greeting::roleOf(uint32_t cmd) const {
+    const auto found = std::ranges::find(follows, cmd, &proto::FollowEntry::cmd);
+    return found == follows.end() ? proto::MemoryRole::None : static_cast<proto::MemoryRole>(found->role);
+}
+
+const Greeting* Calls::greeting() {
+    if (greeting_) return &*greeting_;
+    proto::Request hello{};
+    hello.kind = proto::Kind::Hello;
+    hello.value = proto::kProtocolVersion;
+    const auto answered = link_.call(hello);
+    Greeting greeting;
+    if (!answered || answered->head.error != 0 || answered->body.size() < sizeof greeting.head) return nullptr;
+    std::memcpy(&greeting.head, answered->body.data(), sizeof greeting.head);
+    greeting.follows.resize((answered->body.size() - sizeof greeting.head) / sizeof(proto::FollowEntry));
+    std::memcpy(greeting.follows.data(), answered->body.data() + sizeof greeting.head,
+                greeting.follows.size() * sizeof(proto::FollowEntry));
+    greeting_ = std::move(greeting);
+    return &*greeting_;
+}
+
+void Calls::serve(Notification& call) {
+    const auto thread = shared_.threads.of(call.tid());
+    if (!thread) return;
+    switch (call.call().trap) {
+        case Trap::None:
+            return;
+        case Trap::Ioctl:
+            return ioctl(call, **thread);
+        case Trap::Mmap:
+            return map(call, **thread);
+        case Trap::Open:
+        case Trap::OpenAt:
+        case Trap::OpenAt2:
+            return open(call, **thread);
+        case Trap::Poll:
+        case Trap::Ppoll:
+            return poll(call, **thread);
+        case Trap::Select:
+        case Trap::Pselect:
+            return select(call, **thread);
+        case Trap::EpollCtl:
+            return controlEpoll(call, **thread);
+    }
+}
+
+void Calls::open(Notification& call, ThreadView& thread) {
+    const bool at = call.call().trap != Trap::Open;
+    const unsigned path = at ? 1 : 0;
+    uint64_t flags = call.argument(path + 1);
+    if (call.call().trap == Trap::OpenAt2) {
+        // struct open_how begins with the flags, in 64 bits.
+        if (!readProcess(call.tid(), flags, std::as_writable_bytes(std::span(&flags, 1)))) return;
+    }
+    const auto name = readPath(call.tid(), call.argument(path));
+    if (!name) return;
+    const int folder = at ? call.fd(0) : AT_FDCWD;
+    const auto again = reopened(*name, thread);
+    if (again ? shared_.sessions.known(thread, *again) != nullptr : leadsTo(shared_.nodePath, *name, folder, thread))
+        openNode(call, flags);
+}
+
+void Calls::openNode(Notification& call, uint64_t flags) {
+    shared_.sessions.sweep(link_);
+    proto::Request request{};
+    request.kind = proto::Kind::Open;
+    const auto opened = link_.call(request);
+    if (!opened) {
+        call.answerError(opened.error().value);
+    } else if (opened->head.error != 0 || opened->fds.size() != 1) {
+        call.answerError(opened->head.error != 0 ? opened->head.error : EMFILE);
+    } else {
+        const int fd = opened->fds.front().get();
+        if ((flags & O_NONBLOCK) != 0) ::fcntl(fd, F_SETFL, O_NONBLOCK);
+        shared_.sessions.add(inodeOf(fd), opened->head.value);
+        call.answerWith(fd, (flags & O_CLOEXEC) != 0);
+    }
+}
+
+void Calls::map(Notification& call, ThreadView& thread) {
+    const auto* const greeted = shared_.sessions.any() ? greeting() : nullptr;
+    const auto session = greeted ? shared_.sessions.find(thread, call.fd(4), greeted->head.daemon) : nullptr;
+    if (!session) return;
+    constexpr uint64_t kReadWrite = 3;  // PROT_READ | PROT_WRITE
+    if ((call.argument(2) & kReadWrite) == 0) {
+        call.answerError(EINVAL);
+        return;
+    }
+    proto::Request request{};
+    request.kind = proto::Kind::Map;
+    request.length = call.argument(1);
+    request.value = call.argument(5) << call.call().offsetShift;
+    const auto mapped = ask(thread, call.fd(4), session, request);
+    const int error = !mapped ? mapped.error().value : mapped->head.error;
+    if (error != 0 || mapped->fds.size() != 1) {
+        call.answerError(error != 0 ? error : EMFILE);
+        return;
+    }
+    // Where nobody may trace the thread, the kernel's own answer (ENODEV) stays.
+    std::ignore = mapInstead(
+        call.tid(), call.call(), [&] { return call.install(mapped->fds.front().get(), true); },
+        [&](int failed) { return call.answerError(failed); }, shared_.ended);
+}
+
+Result<Answered> Calls::ask(ThreadView& thread, int fd, const std::shared_ptr<Session>& session, proto::Request request,
+                            std::span<const std::byte> body, std::span<const int> fds, const std::function<bool()>& ended) {
+    request.session = session->id;
+    auto answered = link_.wait(request, body, fds, ended);
+    if (!answered) return answered;
+    const uint32_t flags = answered->head.flags;
+    if ((flags & (proto::kReplyEat | proto::kReplyFill)) != 0) {
+        const auto file = thread.take(fd);
+        // The program may have closed it meanwhile, and have something else under its number.
+        if (file && shared_.sessions.known(thread, fd) == session) {
+            std::array<char, proto::kFillerBytes> filler{};
+            if ((flags & proto::kReplyEat) != 0) std::ignore = ::recv(file->get(), filler.data(), 1, MSG_DONTWAIT);
+            filler = {};
+            if ((flags & proto::kReplyFill) != 0)
+                std::ignore = ::send(file->get(), filler.data(), filler.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+    }
+    if ((flags & proto::kReplyReleased) != 0) dropReleased(*session);
+    return answered;
+}
+
+void Calls::dropReleased(Session& session) {
+    proto::Request request{};
+    request.kind = proto::Kind::Released;
+    request.session = session.id;
+    const auto answered = link_.call(request);
+    if (!answered || answered->head.error != 0) return;
+    std::vector<uint32_t> serials(answered->body.size() / sizeof(uint32_t));
+    std::memcpy(serials.data(), answered->body.data(), serials.size() * sizeof(uint32_t));
+    const std::scoped_lock locked(session.mutex);
+    std::erase_if(session.bounces.planes,
+                  [&](const auto& entry) { return std::ranges::find(serials, entry.second.serial()) != serials.end(); });
+}
+
+}  // namespace daedalus::transport::notify

@@ -1,0 +1,77 @@
+// What the supervisor does for each trapped call.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "link.h"
+#include "notification.h"
+#include "proto/wire.h"
+#include "sessions.h"
+#include "thread_view.h"
+
+namespace daedalus::transport::notify {
+
+/// What the threads of a supervisor share. Any thread.
+struct Shared {
+    std::string socket;    ///< of the daemon
+    std::string nodePath;  ///< "/dev/videoN"
+    /// Told of a thread that died while it was traced, as waitpid() would have told its parent.
+    std::function<void(pid_t pid, int status)> ended;
+    ThreadViews threads;
+    Sessions sessions;
+};
+
+/// What the daemon said of itself.
+struct Greeting {
+    proto::HelloBody head{};
+    std::vector<proto::FollowEntry> follows;
+    [[nodiscard]] proto::MemoryRole roleOf(uint32_t cmd) const;
+};
+
+/// Serves trapped calls, one at a time, over a link of its own. Owned by one thread.
+class Calls {
+public:
+    explicit Calls(Shared& shared) : shared_(shared), link_(shared.socket) {}
+    /// Answers the call, or leaves it to the kernel.
+    void serve(Notification& notification);
+
+private:
+    // calls.cpp
+    [[nodiscard]] const Greeting* greeting();
+    void open(Notification& call, ThreadView& thread);
+    void openNode(Notification& call, uint64_t flags);
+    void map(Notification& call, ThreadView& thread);
+    /// A request about a session; then what the reply says about the readiness of the file `fd`.
+    [[nodiscard]] Result<Answered> ask(ThreadView& thread, int fd, const std::shared_ptr<Session>& session,
+                                       proto::Request request, std::span<const std::byte> body = {},
+                                       std::span<const int> fds = {}, const std::function<bool()>& ended = nullptr);
+    void dropReleased(Session& session);
+
+    // calls_ioctl.cpp
+    struct IoctlRequest;
+    void ioctl(Notification& call, ThreadView& thread);
+    [[nodiscard]] Result<Answered> askIoctl(Notification& call, ThreadView& thread, const std::shared_ptr<Session>& session,
+                                            const IoctlRequest& request);
+    void answerIoctl(Notification& call, ThreadView& thread, Session& session, IoctlRequest& request, Answered& answered);
+
+    // calls_poll.cpp
+    void poll(Notification& call, ThreadView& thread);
+    void select(Notification& call, ThreadView& thread);
+    void controlEpoll(Notification& call, ThreadView& thread);
+    struct Waited;
+    /// Waits as poll() does; nothing if the kernel is to do it.
+    [[nodiscard]] std::optional<int> wait(Notification& call, ThreadView& thread, std::vector<Waited>& files,
+                                          std::optional<int64_t> timeoutNs, std::optional<uint64_t> blocked, bool label);
+    [[nodiscard]] int priorityFd(ThreadView& thread, int fd, const std::shared_ptr<Session>& session);
+
+    Shared& shared_;
+    Link link_;
+    std::optional<Greeting> greeting_;
+};
+
+}  // namespace daedalus::transport::notify

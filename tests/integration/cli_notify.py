@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""`daedalus run --reach notify`: programs that no preload library reaches. Usage: cli_notify.py DAEDALUS PRELOAD STATIC_CLIENT"""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
+PRELOAD = pathlib.Path(sys.argv[2]).resolve()
+STATIC_CLIENT = pathlib.Path(sys.argv[3]).resolve()
+FRAMES = 30
+
+# Opens the node by system calls of its own, says so, and asks it once more when stdin ends.
+HOLD = """
+import ctypes, os, sys
+libc = ctypes.CDLL("libc.so.6", use_errno=True)
+node = libc.open(os.environ["DAEDALUS_NODE"].encode(), os.O_RDWR)
+print("open" if node >= 0 else "not there", flush=True)
+sys.stdin.read()
+capability = ctypes.create_string_buffer(104)
+failed = libc.ioctl(node, ctypes.c_ulong(0x80685600), capability)
+print("failed" if failed else capability.raw[:8].decode(), os.open("/dev/null", os.O_RDWR) > 0, flush=True)
+"""
+
+
+def processes(name):
+    """The processes of that name that this one has started, whoever their parents are now."""
+    found = []
+    for folder in pathlib.Path("/proc").iterdir():
+        try:
+            mine = f"DAEDALUS_TEST_RUN={os.getpid()}".encode() in (folder / "environ").read_bytes()
+            if mine and (folder / "comm").read_text() == name + "\n":
+                found.append(int(folder.name))
+        except OSError:
+            pass
+    return found
+
+
+class Notify(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory(prefix="daedalus-test-")
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.stream = os.path.join(cls.folder.name, "vp8.ivf")
+        subprocess.run(["ffmpeg", "-v", "error", "-f", "lavfi", "-i", f"testsrc2=s=320x240:r=25:d={FRAMES / 25}", "-c:v", "libvpx",
+                        cls.stream], check=True)
+        cls.expected = subprocess.run(["ffmpeg", "-v", "error", "-i", cls.stream, "-f", "rawvideo", "-"], check=True,
+                                      capture_output=True).stdout
+        assert len(cls.expected) == FRAMES * 320 * 240 * 3 // 2
+
+    def setUp(self):
+        runtime = tempfile.TemporaryDirectory(prefix="daedalus-test-")
+        self.addCleanup(runtime.cleanup)
+        self.runtime = pathlib.Path(runtime.name)
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("DAEDALUS_")}
+        self.environment.update(DAEDALUS_PRELOAD=str(PRELOAD), XDG_RUNTIME_DIR=str(self.runtime),
+                                DAEDALUS_TEST_RUN=str(os.getpid()))
+
+    def run_program(self, *words, reach="notify", **keywords):
+        return subprocess.run([DAEDALUS, "run", "--reach", reach, "--", *words], capture_output=True, text=True, timeout=60,
+                              env=self.environment, check=False, **keywords)
+
+    def start(self, *words):
+        child = subprocess.Popen([DAEDALUS, "run", "--reach", "notify", "--", *words], stdin=subprocess.PIPE,
+                                 stdout=subprocess.PIPE, text=True, env=self.environment)
+        for stream in (child.stdin, child.stdout):
+            self.addCleanup(stream.close)
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        return child
+
+    def test_static_client(self):
+        frames = self.runtime / "frames.yuv"
+        done = self.run_program("sh", "-c", f'exec {STATIC_CLIENT} "$DAEDALUS_NODE" {self.stream} {frames}')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(frames.read_bytes(), self.expected)
+        # The library does not reach it.
+        done = self.run_program("sh", "-c", f'exec {STATIC_CLIENT} "$DAEDALUS_NODE" {self.stream} {frames}', reach="preload")
+        self.assertEqual(done.returncode, 1)
+
+    def test_decode(self):
+        sums = []
+        for way in (["run", "--reach", "notify", "--", DAEDALUS, "decode", "--device", "/dev/video200"], ["decode", "--in-process"]):
+            if way[0] == "run":
+                way[1:1] = ["--node", "/dev/video200"]
+            done = subprocess.run([DAEDALUS, *way, "--framemd5", "-", self.stream], capture_output=True, text=True, timeout=60,
+                                  env=self.environment, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            sums.append(done.stdout)
+        self.assertEqual(sums[0], sums[1])
+
+    def test_paths(self):
+        # Other spellings, a symbolic link, a folder's descriptor, and the file of a descriptor.
+        script = """
+import os
+os.symlink(os.environ["DAEDALUS_NODE"], "link")
+node = os.path.basename(os.environ["DAEDALUS_NODE"])
+folder = os.open("/dev", os.O_RDONLY)
+first = os.open("/dev/../dev//./" + node, os.O_RDWR)
+files = [first, os.open("link", os.O_RDWR), os.open(node, os.O_RDWR, dir_fd=folder), os.open(f"/proc/self/fd/{first}", os.O_RDWR)]
+os.chdir("/dev")
+files.append(os.open(node, os.O_RDWR | os.O_NONBLOCK))
+print([os.get_blocking(file) for file in files], len({os.fstat(file).st_ino for file in files}))
+for missing in ("video", node + "0", "/" + node):
+    try:
+        os.open(missing, os.O_RDWR)
+        print(missing)
+    except FileNotFoundError:
+        pass
+"""
+        done = self.run_program(sys.executable, "-c", script, cwd=self.runtime)
+        self.assertEqual(done.stdout, "[True, True, True, True, False] 5\n", done.stderr)
+
+    def test_status_is_the_programs(self):
+        for status in (0, 1, 255):
+            self.assertEqual(self.run_program("sh", "-c", f"exit {status}").returncode, status)
+        for signo in (signal.SIGTERM, signal.SIGKILL, signal.SIGSEGV):
+            self.assertEqual(self.run_program("sh", "-c", f"kill -{int(signo)} $$").returncode, -signo)
+        self.assertEqual(self.run_program("/nonexistent").returncode, 127)
+
+    def test_signals_are_passed_on(self):
+        for signo in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+            child = self.start("sh", "-c", f"trap 'exit 42' {int(signo)}; echo ready; while :; do sleep 0.05; done")
+            self.assertEqual(child.stdout.readline(), "ready\n")
+            child.send_signal(signo)
+            self.assertEqual(child.wait(20), 42)
+
+    def test_killed_supervisor(self):
+        child = self.start(sys.executable, "-c", HOLD)
+        self.assertEqual(child.stdout.readline(), "open\n")
+        supervisors = processes("daedalus-calls")
+        self.assertEqual(len(supervisors), 1)
+        os.kill(supervisors[0], signal.SIGKILL)
+        # Its calls fail, others do not, and its end is still run's.
+        self.assertEqual(child.communicate("", timeout=30)[0], "failed True\n")
+        self.assertEqual(child.returncode, 0)
+        self.assertTrue(self.gone())
+
+    def test_killed_run(self):
+        child = self.start(sys.executable, "-c", HOLD)
+        self.assertEqual(child.stdout.readline(), "open\n")
+        child.kill()
+        child.wait()
+        self.assertEqual(child.communicate("", timeout=30)[0], "daedalus True\n")
+        self.assertTrue(self.gone())
+
+    def test_background_child_keeps_the_decoder(self):
+        read_end, write_end = os.pipe()
+        report = self.runtime / "report"
+        held = HOLD.replace('"', "'")
+        script = f'{sys.executable} -c "{held}" <&{read_end} >{report} 2>&1 & while ! grep -q open {report}; do sleep 0.05; done'
+        done = self.run_program("sh", "-c", script, stdin=subprocess.DEVNULL, pass_fds=[read_end])
+        self.assertEqual(done.returncode, 0, done.stderr)
+        os.close(read_end)
+        os.close(write_end)
+        self.assertTrue(self.gone())
+        self.assertEqual(report.read_text(), "open\ndaedalus True\n")
+
+    def gone(self):
+        """True as soon as nothing of a run is left."""
+        deadline = time.monotonic() + 30
+        while any(processes(name) for name in ("daedalus-calls", "daedalus-guard", "daedalus-node")):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+        return True
+
+
+if __name__ == "__main__":
+    probe = subprocess.run([DAEDALUS, "run", "--reach", "notify", "--", "true"], capture_output=True, text=True, timeout=60, check=False)
+    if probe.returncode == 125 and "--reach notify" in probe.stderr:
+        print(probe.stderr)
+        sys.exit(77)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    unittest.main(argv=sys.argv[:1], verbosity=2)
