@@ -76,30 +76,32 @@ std::string privilegeOf(const std::string& path, int fd) {
     return {};
 }
 
-std::string judge(const std::string& path, bool mayBeScript) {
+ProgramHint judge(const std::string& path, bool mayBeScript) {
+    using Kind = ProgramHint::Kind;
     const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!fd) return {};
     std::array<char, 256> start{};
     if (::pread(fd.get(), start.data(), start.size() - 1, 0) <= 0) return {};
     if (const std::string interpreter = interpreterOf(start.data()); !interpreter.empty())
-        return mayBeScript ? judge(interpreter, false) : std::string();
+        return mayBeScript ? judge(interpreter, false) : ProgramHint{};
     if (std::memcmp(start.data(), ELFMAG, SELFMAG) != 0) return {};
     if (const std::string privilege = privilegeOf(path, fd.get()); !privilege.empty())
-        return privilege +
-               ", and the loader gives such programs no preloaded library; run it as the user whose rights it takes";
+        return {
+            Kind::Privileged,
+            privilege + ", and the loader gives such programs no preloaded library; run it as the user whose rights it takes"};
     const bool wide = start[EI_CLASS] == ELFCLASS64;
     const auto loader = wide ? loaderOf<Elf64_Ehdr, Elf64_Phdr>(fd.get()) : loaderOf<Elf32_Ehdr, Elf32_Phdr>(fd.get());
     if (!loader) return {};
     if (loader->empty())
-        return path +
-               " is statically linked, and takes no preloaded library; use a dynamically linked build, or --reach notify";
+        return {Kind::Static, path + " is statically linked, and takes no preloaded library; use a dynamically linked build"};
     if (loader->find("ld-musl") != std::string::npos)
-        return path + " is built for musl, and the preloaded library for glibc; use a build for glibc, or --reach notify";
+        return {Kind::OtherLibc, path + " is built for musl, and the preloaded library for glibc; use a build for glibc"};
+    if (!wide) return {Kind::OtherLibc, path + " is a 32-bit program, and the preloaded library has 64; use a 64-bit build"};
     return {};
 }
 
 }  // namespace
 
-std::string unreachableBecause(const std::string& program) { return judge(find(program), true); }
+ProgramHint judgeProgram(const std::string& program) { return judge(find(program), true); }
 
 }  // namespace daedalus::daemon

@@ -131,17 +131,25 @@ struct Ways {
 
 /// As the user wants it and this host allows; nothing if it cannot be, which was told.
 std::optional<Ways> chooseWays(const RunOptions& options, const std::string& nodePath) {
+    using Kind = ProgramHint::Kind;
+    const std::string& program = options.command.front();
+    const ProgramHint hint = judgeProgram(program);
+    // no_new_privs takes from setuid programs what they are for: by itself this way in is taken only where the other is none.
+    const bool may = options.reach == Reach::Auto && (hint.kind == Kind::Static || hint.kind == Kind::OtherLibc);
+    const auto obstacle = may || options.reach == Reach::Notify ? transport::findNotifyObstacle() : std::nullopt;
     if (options.reach == Reach::Notify) {
-        const auto obstacle = transport::findNotifyObstacle();
         if (!obstacle) return Ways{.library = false, .notification = true};
         log::error("--reach notify: {}; use --reach preload", describe(*obstacle));
         return std::nullopt;
     }
-    const std::string why = unreachableBecause(options.command.front());
-    if (!why.empty())
-        log::warn("{} finds no {}: {}; a CUSE device reaches every program: `daedalus serve --cuse`", options.command.front(),
-                  nodePath, why);
-    return Ways{};
+    if (may && !obstacle) {
+        if (!options.quiet) log::info("no library reaches {}: its system calls are served", program);
+        return Ways{.library = hint.kind == Kind::Static, .notification = true};
+    }
+    if (hint.kind == Kind::Reached) return Ways{};
+    if (obstacle) log::warn("the system calls of {} cannot be served: {}", program, describe(*obstacle));
+    log::warn("{} finds no {}: {}; a CUSE device reaches every program: `daedalus serve --cuse`", program, nodePath, hint.why);
+    return Ways{.library = hint.kind != Kind::OtherLibc};
 }
 
 /// Runs the program as the options say. `target`: where its calls go.
@@ -218,6 +226,11 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
 }
 
 }  // namespace
+
+std::string notifyObstacle() {
+    const auto obstacle = transport::findNotifyObstacle();
+    return obstacle ? describe(*obstacle) : std::string();
+}
 
 int runMain(const RunOptions& options) {
     if (const std::string why = tooFewFiles(); !why.empty()) {

@@ -24,6 +24,7 @@ extern "C" {
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/daemon/daemon.h"
 #include "daedalus/daemon/preload_library.h"
+#include "daedalus/daemon/run.h"
 #include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/uapi.h"
 #include "endpoint.h"
@@ -81,6 +82,14 @@ bool hasModule(const std::string& module) {
         }
     }
     return false;
+}
+
+Finding servedCalls() {
+    const std::string obstacle = daemon::notifyObstacle();
+    if (obstacle.empty())
+        return {"system calls", "served",
+                "`daedalus run` reaches statically linked and 32-bit programs; --reach notify all but setuid ones"};
+    return {"system calls", "not served", obstacle + "; `daedalus run` reaches dynamically linked programs only"};
 }
 
 /// A device file that would do us good. `module` of the kernel makes it; null: one of ours does.
@@ -185,7 +194,7 @@ int probe() {
 int doctorMain(const DoctorOptions& options) {
     if (options.probe) return probe();
     const bool works = runWorks();
-    std::vector<Finding> findings = {preloadLibrary(), run(works), cuse(), clientMemory(), shim(), udmabuf()};
+    std::vector<Finding> findings = {preloadLibrary(), run(works), servedCalls(), cuse(), clientMemory(), shim(), udmabuf()};
     for (auto& list : {codecs(), nodes()}) findings.insert(findings.end(), list.begin(), list.end());
     for (const Finding& finding : findings)
         std::printf("%-16s %-10s %s\n", finding.thing.c_str(), finding.state.c_str(), finding.remark.c_str());

@@ -227,7 +227,7 @@ assert caught == [1], caught
     def test_doctor(self):
         done = subprocess.run([DAEDALUS, "doctor"], capture_output=True, text=True, timeout=60, env=self.environment, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
-        for line in (r"preload library +ok", r"daedalus run +ok", r"CUSE ", r"kernel shim ", r"udmabuf ", r"codec h264 +ok"):
+        for line in (r"preload library +ok", r"daedalus run +ok", r"system calls ", r"CUSE ", r"kernel shim ", r"udmabuf ", r"codec h264 +ok"):
             self.assertRegex(done.stdout, line)
         self.environment["DAEDALUS_PRELOAD"] = "/nonexistent.so"
         done = subprocess.run([DAEDALUS, "doctor"], capture_output=True, text=True, timeout=60, env=self.environment, check=False)

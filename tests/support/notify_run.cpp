@@ -9,7 +9,7 @@ int main(int argc, char** argv) {
     using namespace daedalus;
     if (argc < 4) return 2;
     if (const auto obstacle = transport::findNotifyObstacle()) {
-        std::fprintf(stderr, "%s\n", daemon::describe(*obstacle).c_str());
+        std::fprintf(stderr, "skipped: %s\n", daemon::describe(*obstacle).c_str());
         return 77;
     }
     daemon::Supervised program({argv + 3, argv + argc}, {},

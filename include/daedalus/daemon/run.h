@@ -37,6 +37,9 @@ inline constexpr int kRunFailed = 125;
 inline constexpr int kProgramNotExecutable = 126;
 inline constexpr int kProgramNotFound = 127;
 
+/// Why Reach::Notify does not work here, as a sentence; empty if it does. To be called in a process of one thread.
+[[nodiscard]] std::string notifyObstacle();
+
 /// Runs the program with a decoder at /dev/videoN and returns its exit status; dies by the signal that the program died by.
 [[nodiscard]] int runMain(const RunOptions& options);
 
