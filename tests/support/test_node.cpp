@@ -70,7 +70,7 @@ TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, dev
         if (!path) throw std::runtime_error("the socket transport needs a path in the environment");
         // Always the same: the library in this process asks for the path once, and would take the last node for one of the
         // host.
-        auto socket = transport::listenSocket(loop_, node_, path, {.nodePath = "/dev/video250"});
+        auto socket = transport::listenSocket(loop_, node_, path, {.nodePath = "/dev/video250", .hasSysfs = false});
         if (!socket) throw std::runtime_error("cannot listen at the socket");
         server_->socket = *std::move(socket);
         server_->path = server_->socket->nodePath();

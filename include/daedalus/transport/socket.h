@@ -16,6 +16,9 @@ namespace daedalus::transport {
 struct SocketOptions {
     std::string nodePath;  ///< "/dev/videoN"
     std::string card = "Daedalus decoder";
+    /// Makes the node's part of /sys, in a folder beside the socket. Not for who has the preload library in the daemon's own
+    /// process, as tests have: that would ask the daemon what the folder's names are before it can answer.
+    bool hasSysfs = true;
 };
 
 /// Serves one node to preload clients (proto/wire.h is the protocol, and has the names of the environment variables that a

@@ -35,6 +35,7 @@ Server::Server(EventLoop& loop, Backend backend, std::string path, const SocketO
       path_(std::move(path)),
       nodePath_(options.nodePath),
       card_(options.card),
+      hasSysfs_(options.hasSysfs),
       daemon_(randomId()) {
     for (const auto& [cmd, traits] : backend_.follows) {
         follows_.emplace(cmd, traits.follow);
@@ -60,7 +61,7 @@ Result<> Server::start(UniqueFd listener) {
     struct stat status {};
     if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
     listener_ = std::move(listener);
-    if (auto made = sysfs_.make(path_, hello()); !made) {
+    if (auto made = hasSysfs_ ? sysfs_.make(path_, hello()) : Result<>{}; !made) {
         log::warn("{}{}: cannot be made: {}; clients do not find {} in /sys", path_, proto::kSysfsSuffix,
                   std::strerror(made.error().value), nodePath_);
     }

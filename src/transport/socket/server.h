@@ -72,6 +72,7 @@ private:
     std::string path_;
     std::string nodePath_;
     std::string card_;
+    const bool hasSysfs_;
     uint64_t daemon_ = 0;
     uint32_t minor_ = 0;
     Follows follows_;
