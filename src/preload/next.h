@@ -8,16 +8,7 @@
 #define DAEDALUS_EXPORT extern "C" __attribute__((visibility("default")))
 
 /// The next `function`, looked up at first use: callers may be here before any constructor ran.
-#define DAEDALUS_NEXT(function)                                \
-    ([]() -> decltype(&::function) {                           \
-        static std::atomic<void*> slot{nullptr};               \
-        void* found = slot.load(std::memory_order_relaxed);    \
-        if (found == nullptr) {                                \
-            found = ::daedalus::preload::findNext(#function);  \
-            slot.store(found, std::memory_order_relaxed);      \
-        }                                                      \
-        return reinterpret_cast<decltype(&::function)>(found); \
-    }())
+#define DAEDALUS_NEXT(function) (::daedalus::preload::next<&::function>(#function))
 
 namespace daedalus::preload {
 
@@ -30,5 +21,18 @@ enum class By : uint8_t {
 
 /// dlsym(RTLD_NEXT), or nullptr. Keeps errno.
 void* findNext(const char* name);
+
+template <auto function>
+inline std::atomic<void*> nextSlot{nullptr};
+
+template <auto function>
+auto next(const char* name) -> decltype(function) {
+    void* found = nextSlot<function>.load(std::memory_order_relaxed);
+    if (found == nullptr) {
+        found = findNext(name);
+        nextSlot<function>.store(found, std::memory_order_relaxed);
+    }
+    return reinterpret_cast<decltype(function)>(found);
+}
 
 }  // namespace daedalus::preload

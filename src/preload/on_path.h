@@ -33,10 +33,9 @@ template <class Call>
 auto onPath(int directory, const char* path, bool follow, Call call) {
     Path found;
     if (findPath(directory, path, follow, found)) return call(AT_FDCWD, found.standIn);
-    const int before = errno;
+    // No look at errno before: sandboxes are entered by children whose thread pointer leads nowhere.
     const auto result = call(directory, path);
     if (!failed(result) || !findPathLate(directory, path, follow, found)) return result;
-    errno = before;
     return call(AT_FDCWD, found.standIn);
 }
 

@@ -1,5 +1,6 @@
 #include "src/preload/real.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -7,6 +8,7 @@
 #include <unistd.h>
 
 #include "src/preload/next.h"
+#include "src/preload/process.h"
 
 // Before glibc 2.33 the stat family had other names, with a version in front.
 extern "C" {
@@ -17,6 +19,25 @@ int __fxstatat(int version, int directory, const char* path, struct stat* status
 }
 
 namespace daedalus::preload {
+namespace {
+
+/// What children and signal handlers call: there is no looking up there, and in some not even a thread's own memory.
+__attribute__((constructor)) void lookUpEarly() {
+    if (socketPath() == nullptr) return;
+    (void)DAEDALUS_NEXT(chdir);
+    (void)DAEDALUS_NEXT(close);
+    (void)DAEDALUS_NEXT(dup2);
+    (void)DAEDALUS_NEXT(fcntl);
+    (void)DAEDALUS_NEXT(fcntl64);
+    (void)DAEDALUS_NEXT(open);
+    (void)DAEDALUS_NEXT(open64);
+    (void)DAEDALUS_NEXT(openat);
+    (void)DAEDALUS_NEXT(read);
+    (void)DAEDALUS_NEXT(syscall);
+    (void)DAEDALUS_NEXT(write);
+}
+
+}  // namespace
 namespace {
 
 #ifdef __x86_64__

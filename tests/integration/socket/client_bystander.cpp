@@ -3,6 +3,8 @@
 #include <linux/dma-buf.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -132,11 +134,32 @@ void bystanderSandbox() {
     EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
+/// As browsers enter their sandboxes: a child in its parent's memory, whose thread pointer leads to nothing.
+int bareChild(void* argument) {
+    const int fd = *static_cast<int*>(argument);
+    const bool good =
+        ::chdir("/") == 0 && ::dup2(fd, 250) == 250 && ::fcntl(250, F_SETFD, FD_CLOEXEC) == 0 && ::close(250) == 0;
+    ::syscall(SYS_exit_group, good ? 0 : 1);
+    return 1;
+}
+
+void childWithoutThread() {
+    int event = ::eventfd(0, EFD_NONBLOCK);
+    alignas(64) static char stack[65536];
+    alignas(64) static char threadMemory[32768] = {};
+    const pid_t child = ::clone(bareChild, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_SETTLS | SIGCHLD, &event,
+                                nullptr, threadMemory + sizeof threadMemory / 2);
+    int status = -1;
+    EXPECT(child > 0 && ::waitpid(child, &status, 0) == child);
+    EXPECT(status == 0);
+}
+
 }  // namespace
 
 void addBystanderCases(Cases& cases) {
     cases["bystander"] = bystander;
     cases["bystander_sandbox"] = bystanderSandbox;
+    cases["bare_child"] = childWithoutThread;
 }
 
 }  // namespace daedalus::test
