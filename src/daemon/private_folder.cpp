@@ -1,5 +1,6 @@
 #include "private_folder.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -7,6 +8,10 @@
 #include <utility>
 
 namespace daedalus::daemon {
+
+/// What the program starts as another user loads the library too; nobody else lists the folder, and the socket has a mode of
+/// its own.
+constexpr mode_t kMode = 0711;
 
 Result<PrivateFolder> PrivateFolder::create() {
     int error = ENOENT;
@@ -16,8 +21,12 @@ Result<PrivateFolder> PrivateFolder::create() {
         constexpr size_t kLongest = 60;
         if (place == nullptr || *place != '/' || std::string_view(place).size() > kLongest) continue;
         std::string folder = std::string(place) + "/daedalus-run-XXXXXX";
-        if (::mkdtemp(folder.data()) != nullptr) return PrivateFolder(std::move(folder));
-        error = errno;
+        if (::mkdtemp(folder.data()) == nullptr) {
+            error = errno;
+            continue;
+        }
+        ::chmod(folder.c_str(), kMode);
+        return PrivateFolder(std::move(folder));
     }
     return fail(error);
 }

@@ -7,7 +7,7 @@
 
 namespace daedalus::daemon {
 
-/// A new folder of mode 0700, in the first that can be written of $XDG_RUNTIME_DIR, $TMPDIR, /tmp and /dev/shm. Not removed by
+/// A new folder of mode 0711, in the first that can be written of $XDG_RUNTIME_DIR, $TMPDIR, /tmp and /dev/shm. Not removed by
 /// a destructor: of two processes that have this object after a fork(), the last one to end removes it.
 class PrivateFolder {
 public:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import pty
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,6 +127,18 @@ class Run(unittest.TestCase):
         self.assertTrue(seen["DAEDALUS_SOCKET"].startswith(str(self.runtime)))
         self.assertTrue(seen["GST_REGISTRY"].startswith(str(self.runtime)))
         self.assertRegex(seen["DAEDALUS_NODE"], r"^/dev/video\d+$")
+
+    def test_as_another_user(self):
+        if os.geteuid() != 0:
+            return
+        # Where others may read.
+        self.runtime.chmod(0o755)
+        library = shutil.copy(PRELOAD, self.runtime)
+        self.environment.update(DAEDALUS_PRELOAD=library, XDG_RUNTIME_DIR="/tmp")
+        script = 'test -c "$DAEDALUS_NODE" && exec 3<>"$DAEDALUS_NODE" && id -u'
+        done = subprocess.run([DAEDALUS, "run", "--", "setpriv", "--reuid=65534", "--clear-groups", "bash", "-c", script],
+                              capture_output=True, text=True, timeout=60, env=self.environment, check=False, cwd="/")
+        self.assertEqual((done.stdout, done.returncode), ("65534\n", 0), done.stderr)
 
     def test_library_with_a_blank_in_its_path(self):
         folder = self.runtime / "a b:c"
