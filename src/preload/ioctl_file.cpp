@@ -16,6 +16,7 @@
 #include "src/preload/planes.h"
 #include "src/preload/process.h"
 #include "src/preload/real.h"
+#include "src/preload/scratch.h"
 
 namespace daedalus::preload {
 namespace {
@@ -24,32 +25,6 @@ namespace {
 constexpr size_t kInlineNested = 8;
 /// No argument that is followed is larger.
 constexpr size_t kMaxFollowed = 256;
-
-/// Memory for one call: on the stack if it is small.
-class Scratch {
-public:
-    Scratch() = default;
-    ~Scratch() {
-        if (mapped_ != nullptr) ::munmap(mapped_, size_);
-    }
-    Scratch(const Scratch&) = delete;
-    Scratch& operator=(const Scratch&) = delete;
-
-    /// `size` bytes, or nullptr. Once.
-    void* get(size_t size) {
-        if (size <= sizeof small_) return small_;
-        void* const memory = realMmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) return nullptr;
-        mapped_ = memory;
-        size_ = size;
-        return memory;
-    }
-
-private:
-    alignas(16) unsigned char small_[1024];
-    void* mapped_ = nullptr;
-    size_t size_ = 0;
-};
 
 /// One ioctl under way. Its methods return 0 or an errno.
 class IoctlCall {

@@ -11,6 +11,7 @@
 #include "src/preload/file.h"
 #include "src/preload/next.h"
 #include "src/preload/readiness.h"
+#include "src/preload/scratch.h"
 #include "src/preload/waits.h"
 
 using namespace daedalus::preload;
@@ -24,7 +25,9 @@ constexpr short kWriteBits = POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR;
 /// error, so nothing is labelled.
 int selectByPoll(int count, fd_set* reads, fd_set* writes, fd_set* exceptions, const timespec* timeout, const sigset_t* mask,
                  By by) {
-    pollfd entries[FD_SETSIZE];
+    Scratch memory;
+    auto* const entries = memory.get<pollfd>(count > 0 ? static_cast<size_t>(count) : 0);
+    if (entries == nullptr) return errno = ENOMEM, -1;
     nfds_t used = 0;
     for (int fd = 0; fd < count; ++fd) {
         short events = 0;

@@ -6,6 +6,7 @@
 
 #include "src/preload/real.h"
 #include "src/preload/rpc.h"
+#include "src/preload/scratch.h"
 
 namespace daedalus::preload {
 namespace {
@@ -88,8 +89,10 @@ void sweepRecords(bool (*gone)(uint64_t session, const void* context), const voi
 
 void dropReleasedBounces(uint64_t session) {
     const KeepErrno keep;
-    uint32_t serials[proto::kMaxInlineBytes / sizeof(uint32_t)];
-    const iovec in{serials, sizeof serials};
+    Scratch memory;
+    auto* const serials = memory.get<uint32_t>(proto::kMaxInlineBytes / sizeof(uint32_t));
+    if (serials == nullptr) return;
+    const iovec in{serials, proto::kMaxInlineBytes};
     Exchange ask;
     ask.request.kind = proto::Kind::Released;
     ask.request.session = session;

@@ -3,6 +3,7 @@
 #include "src/preload/epoll_table.h"
 #include "src/preload/process.h"
 #include "src/preload/rpc.h"
+#include "src/preload/scratch.h"
 #include "src/preload/sessions.h"
 
 namespace daedalus::preload {
@@ -32,8 +33,11 @@ bool haveSessions() { return haveRecords() || haveEpoll(); }
 void forgetClosedSessions() {
     if (!haveSessions() || sharesMemory()) return;
     const KeepErrno keep;
-    uint64_t ids[kAtOnce];
-    uint8_t alive[kAtOnce];
+    Scratch idMemory;
+    Scratch aliveMemory;
+    auto* const ids = idMemory.get<uint64_t>(kAtOnce);
+    auto* const alive = aliveMemory.get<uint8_t>(kAtOnce);
+    if (ids == nullptr || alive == nullptr) return;
     size_t count = listRecords(ids, kAtOnce);
     count += listEpollSessions(ids + count, kAtOnce - count);
     const iovec out{ids, count * sizeof ids[0]};

@@ -211,17 +211,44 @@ void callAll() {
     }
 }
 
+/// Calls on a file of the node's, which was opened by another thread.
+void callOnFile(int fd) {
+    v4l2_capability capability{};
+    EXPECT(::ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0);
+    v4l2_ext_control control{};
+    v4l2_ext_controls controls{};
+    controls.count = 1;
+    controls.controls = &control;
+    EXPECT(::ioctl(fd, VIDIOC_G_EXT_CTRLS, &controls) == 0 && control.value == 1);
+    pollfd entry{fd, POLLIN | POLLPRI, 0};
+    EXPECT(::poll(&entry, 1, 1) == 0);
+    timeval moment{0, 1000};
+    fd_set exceptions;
+    FD_ZERO(&exceptions);
+    FD_SET(fd, &exceptions);
+    EXPECT(::select(FD_SETSIZE, nullptr, nullptr, &exceptions, &moment) == 0);
+    EXPECT(queue(fd, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE) == 0);
+    epoll_event event{};
+    event.events = EPOLLPRI;
+    const int set = ::epoll_create1(EPOLL_CLOEXEC);
+    EXPECT(::epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0 && ::epoll_wait(set, &event, 1, 1) >= 0);
+    ::close(set);
+    ::close(fd);
+}
+
 void smallStack() {
     EXPECT(::chdir("/dev") == 0);
     pthread_attr_t attributes;
     EXPECT(::pthread_attr_init(&attributes) == 0);
     EXPECT(::pthread_attr_setstacksize(&attributes, PTHREAD_STACK_MIN) == 0);
-    const auto run = [](void*) -> void* {
+    int fd = openNode();
+    const auto run = [](void* file) -> void* {
         callAll();
+        callOnFile(*static_cast<int*>(file));
         return nullptr;
     };
     pthread_t thread{};
-    EXPECT(::pthread_create(&thread, &attributes, run, nullptr) == 0);
+    EXPECT(::pthread_create(&thread, &attributes, run, &fd) == 0);
     EXPECT(::pthread_join(thread, nullptr) == 0);
 }
 
