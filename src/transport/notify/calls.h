@@ -38,7 +38,7 @@ class Calls {
 public:
     explicit Calls(Shared& shared) : shared_(shared), link_(shared.socket) {}
     /// Answers the call, or leaves it to the kernel.
-    void serve(Notification& notification);
+    void serve(Notification& call);
 
 private:
     // calls.cpp
@@ -56,7 +56,7 @@ private:
     struct IoctlRequest;
     void ioctl(Notification& call, ThreadView& thread);
     [[nodiscard]] Result<Answered> askIoctl(Notification& call, ThreadView& thread, const std::shared_ptr<Session>& session,
-                                            const IoctlRequest& request);
+                                            const IoctlRequest& asked);
     void answerIoctl(Notification& call, ThreadView& thread, Session& session, IoctlRequest& request, Answered& answered);
 
     // calls_poll.cpp

@@ -6,6 +6,7 @@
 
 #include <cstring>
 
+#include "../compat32.h"
 #include "../gather.h"
 #include "calls.h"
 #include "daedalus/ioctl/call.h"
@@ -43,6 +44,7 @@ struct Calls::IoctlRequest {
     int gatherError = 0;  ///< what kept us from the argument; 0: nothing
     bool nonblocking = true;
     GivenPlanes planes;
+    std::optional<Compat32> compat;  ///< the program has 32 bits, and the struct another layout
 };
 
 void Calls::ioctl(Notification& call, ThreadView& thread) {
@@ -66,8 +68,11 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
         if (!thread.link("cwd")) shared_.threads.forget(thread);
         return;
     }
-    auto payload = gather(call.tid(), request.cmd, request.address);
-    if (!payload && payload.error().value == EINVAL) {
+    if (call.call().is32Bit) request.compat = Compat32::of(request.cmd);
+    if (request.compat) request.cmd = request.compat->cmd();
+    auto payload =
+        request.compat ? request.compat->gather(call.tid(), request.address) : gather(call.tid(), request.cmd, request.address);
+    if (!request.compat && !payload && payload.error().value == EINVAL) {
         // What is wrong with the counts is the daemon's to say.
         ioctl::Payload argument{.argument = std::vector<std::byte>(_IOC_SIZE(request.cmd)), .nested = {}};
         if (readProcess(call.tid(), request.address, argument.argument)) payload = std::move(argument);
@@ -164,7 +169,11 @@ void Calls::answerIoctl(Notification& call, ThreadView& thread, Session& session
         const std::scoped_lock locked(session.mutex);
         if (!giveBack(request.payload, thread, session.bounces)) error = EFAULT;
     }
-    if (back && !scatter(call.tid(), request.address, request.payload)) error = EFAULT;
+    const auto scatterAll = [&] {
+        return request.compat ? request.compat->scatter(call.tid(), request.address, request.payload)
+                              : scatter(call.tid(), request.address, request.payload);
+    };
+    if (back && !scatterAll()) error = EFAULT;
     // Last of all: what was put into the program stays there.
     for (size_t i = 0; i < answered.fds.size() && i < proto::kMaxReplyFds && error == 0; ++i) {
         const auto& place = answered.head.fds[i];

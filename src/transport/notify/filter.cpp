@@ -14,7 +14,6 @@
 #include <initializer_list>
 
 #include "daedalus/queue/mem_offsets.h"
-#include "proto/notify.h"
 
 #ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 #define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1UL << 5)
@@ -109,17 +108,17 @@ std::vector<sock_filter> decision(const Trapped& call) {
         case Trap::OpenAt:
             return opened(2);
         case Trap::OpenAt2:
+        case Trap::EpollCtl:
         case Trap::None:
             break;
         case Trap::Poll:
         case Trap::Ppoll:
-            return {load(lowWord(1)), ifEqual(0, 3), load(highWord(1)), ifEqual(proto::kServedByLibrary, 1), kNotify, kAllow};
+            // Without descriptors it is a pause.
+            return {load(lowWord(1)), ifEqual(0, 1), kNotify, kAllow};
         case Trap::Select:
         case Trap::Pselect:
             // Without exceptions the kernel's own answer is right.
             return {load(lowWord(3)), unlessEqual(0, 2), load(highWord(3)), ifEqual(0, 1), kNotify, kAllow};
-        case Trap::EpollCtl:
-            return {load(highWord(1)), ifEqual(proto::kServedByLibrary, 1), kNotify, kAllow};
     }
     return {kNotify};
 }
