@@ -272,19 +272,27 @@ DIR* openAt(int directory, const char* path) {
 }  // namespace
 
 // Without a node, the C library's own: it is its business then.
-#define SCAN_CALL(function, Entry, read)                                                       \
-    DAEDALUS_EXPORT int function(const char* path, Entry*** list, int (*filter)(const Entry*), \
-                                 int (*compare)(const Entry**, const Entry**)) {               \
-        if (!servesNode()) return DAEDALUS_NEXT(function)(path, list, filter, compare);        \
-        return scan<Entry>(::opendir(path), list, filter, compare, read);                      \
-    }
-#define SCAN_AT_CALL(function, Entry, read)                                                                   \
-    DAEDALUS_EXPORT int function(int directory, const char* path, Entry*** list, int (*filter)(const Entry*), \
-                                 int (*compare)(const Entry**, const Entry**)) {                              \
-        if (!servesNode()) return DAEDALUS_NEXT(function)(directory, path, list, filter, compare);            \
-        return scan<Entry>(openAt(directory, path), list, filter, compare, read);                             \
-    }
-SCAN_CALL(scandir, dirent, ::readdir)
-SCAN_CALL(scandir64, dirent64, ::readdir64)
-SCAN_AT_CALL(scandirat, dirent, ::readdir)
-SCAN_AT_CALL(scandirat64, dirent64, ::readdir64)
+
+DAEDALUS_EXPORT int scandir(const char* path, dirent*** list, int (*filter)(const dirent*),
+                            int (*compare)(const dirent**, const dirent**)) {
+    if (!servesNode()) return DAEDALUS_NEXT(scandir)(path, list, filter, compare);
+    return scan<dirent>(::opendir(path), list, filter, compare, ::readdir);
+}
+
+DAEDALUS_EXPORT int scandir64(const char* path, dirent64*** list, int (*filter)(const dirent64*),
+                              int (*compare)(const dirent64**, const dirent64**)) {
+    if (!servesNode()) return DAEDALUS_NEXT(scandir64)(path, list, filter, compare);
+    return scan<dirent64>(::opendir(path), list, filter, compare, ::readdir64);
+}
+
+DAEDALUS_EXPORT int scandirat(int directory, const char* path, dirent*** list, int (*filter)(const dirent*),
+                              int (*compare)(const dirent**, const dirent**)) {
+    if (!servesNode()) return DAEDALUS_NEXT(scandirat)(directory, path, list, filter, compare);
+    return scan<dirent>(openAt(directory, path), list, filter, compare, ::readdir);
+}
+
+DAEDALUS_EXPORT int scandirat64(int directory, const char* path, dirent64*** list, int (*filter)(const dirent64*),
+                                int (*compare)(const dirent64**, const dirent64**)) {
+    if (!servesNode()) return DAEDALUS_NEXT(scandirat64)(directory, path, list, filter, compare);
+    return scan<dirent64>(openAt(directory, path), list, filter, compare, ::readdir64);
+}
