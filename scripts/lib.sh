@@ -31,15 +31,43 @@ update_lists() {
     retry $sudo apt-get -q update || die "apt-get update failed: check the network and /etc/apt/sources.list"
 }
 
+# The number of this Debian's release; testing and unstable have none, and are newer than all.
+release() { (. /etc/os-release && echo "${VERSION_ID:-99}"); }
+
+# packages RELEASE [SECTION...]: the packages to install of packages.txt, or of these sections of it, one a line.
+packages() {
+    awk -v release="$1" -v sections="$(shift; printf '|%s' "$@")|" '
+        /^## / { section = substr($0, 4) }
+        /^#/ || NF == 0 || $1 ~ /^@/ { next }
+        sections != "||" && !index(sections, "|" section "|") { next }
+        {
+            name = $1
+            if (match(name, /^[0-9]+[+]?:/)) {
+                from = name + 0
+                later = substr(name, RLENGTH - 1, 1) == "+"
+                name = substr(name, RLENGTH + 1)
+                if (later ? release < from : release != from) next
+            }
+            print name
+        }' scripts/packages.txt
+}
+
+# The clang++ of packages.txt.
+clang() {
+    for version in 16 19; do
+        if command -v "clang++-$version"; then return; fi
+    done
+    die "no clang++: scripts/packages.txt names it"
+}
+
 # Installs what of packages.txt is missing, and says so.
 install_packages() {
     command -v dpkg-query >/dev/null || die "this is not Debian: install what scripts/packages.txt names by hand"
     missing=
-    while read -r package _; do
-        case $package in '' | '#'* | '@'*) continue ;; esac
+    for package in $(packages "$(release)" "To build" "To test" Checks VM Clients "Further clients"); do
         status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=none
         [ "$status" = installed ] || missing="$missing $package"
-    done <scripts/packages.txt
+    done
     if [ -z "$missing" ]; then
         say "All Debian packages of scripts/packages.txt are installed"
         return
@@ -48,7 +76,7 @@ install_packages() {
     update_lists "apt-get install$missing"
     # Unquoted: one word for each package.
     retry $sudo env DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install $missing ||
-        die "apt-get install failed: this project needs Debian 12's package sources"
+        die "apt-get install failed: this project needs the package sources of Debian 12 or newer"
 }
 
 # unpack_kernel FOLDER: unpacks the packages of packages.txt that have an @ into FOLDER, where tests/vm finds them.

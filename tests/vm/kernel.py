@@ -79,11 +79,11 @@ def wanted_packages():
             text = run("apt-cache", "depends", name)
             real = re.findall(r"Depends: (linux-(?:image|headers)-\d\S+)", text)
             if not real:
-                raise Missing(f"apt knows no package {name}: run `apt-get update`; Debian 12 for amd64 has it")
+                raise Missing(f"apt knows no package {name}: run `apt-get update`; Debian for amd64 has it")
             yield real[0]
-            # The headers come in two packages; the other one is named by its release too.
+            # The headers come in two packages, and their programs in a third; all are named by a release.
             if "headers" in name:
-                yield from re.findall(r"Depends: (linux-headers-\d\S+-common)", run("apt-cache", "depends", real[0]))
+                yield from re.findall(r"Depends: (linux-headers-\d\S+-common|linux-kbuild-\d\S+)", run("apt-cache", "depends", real[0]))
         else:
             yield name
 
