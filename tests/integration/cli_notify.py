@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""`daedalus run --reach notify`: programs that no preload library reaches. Usage: cli_notify.py DAEDALUS PRELOAD STATIC_CLIENT"""
+"""`daedalus run --reach notify`: programs that no preload library reaches.
+
+Usage: cli_notify.py DAEDALUS PRELOAD STATIC_CLIENT [32_BIT_CLIENT]
+"""
 
 import os
 import pathlib
@@ -13,6 +16,7 @@ import unittest
 DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
 PRELOAD = pathlib.Path(sys.argv[2]).resolve()
 STATIC_CLIENT = pathlib.Path(sys.argv[3]).resolve()
+NARROW_CLIENT = pathlib.Path(sys.argv[4]).resolve() if len(sys.argv) > 4 else None
 FRAMES = 30
 
 # Opens the node by system calls of its own, says so, and asks it once more when stdin ends.
@@ -89,6 +93,13 @@ class Notify(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(frames.read_bytes(), self.expected)
         self.assertIn("its system calls are served", done.stderr)
+
+    @unittest.skipUnless(NARROW_CLIENT, "there are no 32-bit programs on this machine")
+    def test_32_bit_client(self):
+        for ways in ([], ["--reach", "notify"]):
+            done = subprocess.run([DAEDALUS, "run", "--node", "/dev/video202", *ways, "--", NARROW_CLIENT, "/dev/video202"],
+                                  capture_output=True, text=True, timeout=60, env=self.environment, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_decode(self):
         sums = []
