@@ -271,7 +271,7 @@ void WireClient::sendRaw(Input& input) {
 }
 
 void WireClient::sendRequest(Input& input) {
-    auto request = head(static_cast<proto::Kind>(input.rarely(16) ? input.number() : 1 + input.below(9)));
+    auto request = head(static_cast<proto::Kind>(input.rarely(16) ? input.number() : 1 + input.below(11)));
     request.value = input.rarely(4) ? input.number() : input.below(4) * 4096;
     request.length = input.rarely(4) ? uint64_t{input.number()} << input.below(33) : 4096;
     if (input.rarely(8)) request.session = input.word();

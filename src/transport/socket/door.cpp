@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <array>
 #include <cerrno>
@@ -51,8 +52,12 @@ bool receive(int end, Passed& passed) {
     return true;
 }
 
-/// True for one end of a SOCK_SEQPACKET pair of unix sockets.
+/// True for one end of a SOCK_SEQPACKET pair of unix sockets that no daemon made: those are doors, and have names.
 bool isConnection(int fd) {
+    sockaddr_un name{};
+    socklen_t nameLength = sizeof name;
+    if (::getsockname(fd, reinterpret_cast<sockaddr*>(&name), &nameLength) != 0 || nameLength != sizeof name.sun_family)
+        return false;
     const auto option = [fd](int name) {
         int value = -1;
         socklen_t length = sizeof value;
@@ -76,6 +81,10 @@ Result<Door::Made> Door::make(EventLoop& loop, OnConnection onConnection) {
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) return fail(errno);
     std::unique_ptr<Door> door(new Door(UniqueFd(ends[0]), std::move(onConnection)));
     UniqueFd clientEnd(ends[1]);
+    // The kernel makes up a name. It shall not be handed through itself, or it would never close.
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    if (::bind(clientEnd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name.sun_family) != 0) return fail(errno);
     const int yes = 1;
     if (::setsockopt(door->end_.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) != 0) return fail(errno);
     auto watch = loop.watch(door->end_.get(), EventLoop::Readable | EventLoop::HangUp,

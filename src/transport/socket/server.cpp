@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::chrono::seconds kComplaintPeriod{10};
 constexpr unsigned kMaxComplaints = 5;
+/// Connections that one door has open at once. Threads beyond that connect by path, or share one.
+constexpr size_t kMostThroughDoor = 4096;
 
 uint64_t randomId() {
     uint64_t id = 0;
@@ -122,17 +124,23 @@ void Server::accept() {
     }
 }
 
-void Server::addConnection(UniqueFd fd, pid_t pid, uid_t uid) {
+std::weak_ptr<Connection> Server::addConnection(UniqueFd fd, pid_t pid, uid_t uid) {
     auto connection = std::make_shared<Connection>(*this, std::move(fd), pid, uid);
     if (auto started = connection->start(loop_); !started) {
         log::error("{}: cannot watch a client's connection: {}", path_, std::strerror(started.error().value));
-        return;
+        return {};
     }
-    connections_.insert(std::move(connection));
+    connections_.insert(connection);
+    return connection;
 }
 
 Result<UniqueFd> Server::openDoor() {
-    auto made = Door::make(loop_, [this](UniqueFd fd, pid_t pid, uid_t uid) { addConnection(std::move(fd), pid, uid); });
+    // A client that hands both ends of a pair through leaves them here for good: not many, then.
+    const auto add = [this, through = std::vector<std::weak_ptr<Connection>>()](UniqueFd fd, pid_t pid, uid_t uid) mutable {
+        if (through.size() >= kMostThroughDoor) std::erase_if(through, [](const auto& one) { return one.expired(); });
+        if (through.size() < kMostThroughDoor) through.push_back(addConnection(std::move(fd), pid, uid));
+    };
+    auto made = Door::make(loop_, add);
     if (!made) return fail(made.error());
     const Door* const key = made->door.get();
     made->door->onHangUp([this, key] {

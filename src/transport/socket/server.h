@@ -63,7 +63,7 @@ private:
     Server(EventLoop& loop, Backend backend, std::string path, const SocketOptions& options);
     Result<> start(UniqueFd listener);
     void accept();
-    void addConnection(UniqueFd fd, pid_t pid, uid_t uid);
+    std::weak_ptr<Connection> addConnection(UniqueFd fd, pid_t pid, uid_t uid);
     void endSession(uint64_t id);
     void keepPriority(UniqueFd fd);
 

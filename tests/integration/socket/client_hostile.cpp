@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include <random>
 #include <vector>
@@ -283,10 +284,124 @@ void cost() {
     std::printf("QUERYCAP %.2f us, ping-pong %.2f us: %.2f times\n", best * 1e6, bestPing * 1e6, best / bestPing);
 }
 
+/// The door that the daemon gives for the asking.
+int askDoor() {
+    const int fd = dial();
+    const auto ask = request(proto::Kind::Door);
+    sendWith(fd, &ask, sizeof ask, {});
+    proto::Reply reply{};
+    iovec part{&reply, sizeof reply};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    EXPECT(::recvmsg(fd, &header, 0) == static_cast<ssize_t>(sizeof reply) && reply.error == 0);
+    ::close(fd);
+    int door = -1;
+    EXPECT(CMSG_FIRSTHDR(&header) != nullptr);
+    std::memcpy(&door, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof door);
+    return door;
+}
+
+/// What does not make a connection when it is handed through a door is let go, and the door stays open.
+void hostileDoor() {
+    const int good = openNode();
+    const int door = askDoor();
+    int pipe[2];
+    int stream[2];
+    int datagram[2];
+    EXPECT(::pipe(pipe) == 0);
+    EXPECT(::socketpair(AF_UNIX, SOCK_STREAM, 0, stream) == 0 && ::socketpair(AF_UNIX, SOCK_DGRAM, 0, datagram) == 0);
+    const int listening = ::socket(AF_UNIX, SOCK_SEQPACKET, 0);
+    EXPECT(::listen(listening, 1) == 0 || errno == EINVAL);
+    const int internet = ::socket(AF_INET, SOCK_STREAM, 0);
+    char noise[4000] = {};
+    for (int round = 0; round < 50; ++round) {
+        sendWith(door, noise, 1, {});
+        sendWith(door, noise, sizeof noise, {});
+        sendWith(door, noise, 1, {pipe[0]});
+        sendWith(door, noise, 1, {stream[0]});
+        sendWith(door, noise, 1, {datagram[0]});
+        sendWith(door, noise, 1, {listening});
+        sendWith(door, noise, 1, {good});
+        sendWith(door, noise, 1, {door});
+        if (internet >= 0) sendWith(door, noise, 1, {internet});
+        int pair[2];
+        EXPECT(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+        // Two at once, and one whose other end is gone.
+        sendWith(door, noise, 1, {pair[0], pair[1]});
+        ::close(pair[1]);
+        sendWith(door, noise, 1, {pair[0]});
+        ::close(pair[0]);
+    }
+    int pair[2];
+    EXPECT(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+    sendWith(door, noise, 1, {pair[1]});
+    ::close(pair[1]);
+    const timeval patience{5, 0};
+    EXPECT(::setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0);
+    auto query = request(proto::Kind::Readiness);
+    query.session = sessionOf(good);
+    sendWith(pair[0], &query, sizeof query, {});
+    EXPECT(receive(pair[0]).error == 0);
+    // Who claims a session has to have its file.
+    auto claim = request(proto::Kind::Claim);
+    claim.session = sessionOf(good);
+    const int other = openNode();
+    for (const std::vector<int>& fds : {std::vector<int>{}, {pipe[0]}, {other}, {pair[0]}, {good, good}}) {
+        sendWith(pair[0], &claim, sizeof claim, fds);
+        EXPECT(receive(pair[0]).error == EPERM);
+    }
+    sendWith(pair[0], &claim, sizeof claim, {good});
+    EXPECT(receive(pair[0]).error == 0);
+    // Many doors at once, which are gone with their process.
+    for (int i = 0; i < 200; ++i) ::close(askDoor());
+    EXPECT(ask(good, kSessions) == 2);
+}
+
+/// Another user knows a session's name, but has not got its file.
+void stranger() {
+    if (::geteuid() != 0) return;
+    const int good = openNode();
+    const uint64_t session = sessionOf(good);
+    const int door = askDoor();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        EXPECT(::setgid(65534) == 0 && ::setuid(65534) == 0);
+        int pair[2];
+        EXPECT(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+        char byte = 0;
+        sendWith(door, &byte, 1, {pair[1]});
+        ::close(pair[1]);
+        auto query = request(proto::Kind::Readiness);
+        query.session = session;
+        sendWith(pair[0], &query, sizeof query, {});
+        const auto refused = receive(pair[0]);
+        EXPECT(refused.error == ENODEV && (refused.flags & proto::kReplyClaim) != 0);
+        auto claim = request(proto::Kind::Claim);
+        claim.session = session;
+        sendWith(pair[0], &claim, sizeof claim, {pair[0]});
+        EXPECT(receive(pair[0]).error == EPERM);
+        sendWith(pair[0], &query, sizeof query, {});
+        EXPECT(receive(pair[0]).error == ENODEV);
+        sendWith(pair[0], &claim, sizeof claim, {good});
+        EXPECT(receive(pair[0]).error == 0);
+        sendWith(pair[0], &query, sizeof query, {});
+        EXPECT(receive(pair[0]).error == 0);
+        std::_Exit(0);
+    }
+    int status = -1;
+    EXPECT(::waitpid(child, &status, 0) == child && status == 0);
+}
+
 }  // namespace
 
 void addHostileCases(Cases& cases) {
     cases["hostile"] = hostile;
+    cases["hostile_door"] = hostileDoor;
+    cases["stranger"] = stranger;
     cases["cost"] = cost;
 }
 
