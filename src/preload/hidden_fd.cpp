@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <initializer_list>
+
 #include "proto/wire.h"
 #include "src/preload/kernel.h"
 
