@@ -27,15 +27,18 @@ struct SysfsEntry {
 };
 
 /// "video0"
-inline const char* nodeName(const HelloBody& hello) {
-    const char* const slash = std::strrchr(hello.nodePath, '/');
-    return slash != nullptr ? slash + 1 : hello.nodePath;
+inline const char* nodeName(const NodeEntry& node) {
+    const char* const slash = std::strrchr(node.nodePath, '/');
+    return slash != nullptr ? slash + 1 : node.nodePath;
 }
 
+/// No node has more entries.
+inline constexpr size_t kSysfsEntries = 10;
+
 /// Entry number `index` of a node, parents before their children. False after the last.
-inline bool sysfsEntry(const HelloBody& hello, size_t index, SysfsEntry& entry) {
+inline bool sysfsEntry(const NodeEntry& node, size_t index, SysfsEntry& entry) {
     using Kind = SysfsEntry::Kind;
-    const char* const name = nodeName(hello);
+    const char* const name = nodeName(node);
     const auto set = [&](Kind kind, const char* folder, const char* rest) {
         entry.kind = kind;
         entry.content[0] = '\0';
@@ -58,11 +61,11 @@ inline bool sysfsEntry(const HelloBody& hello, size_t index, SysfsEntry& entry) 
             return set(Kind::Folder, kDevices, "");
         case 3:
             return set(Kind::File, kDevices, "/uevent") &&
-                   say("MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n", hello.major, hello.minor, name);
+                   say("MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n", node.major, node.minor, name);
         case 4:
-            return set(Kind::File, kDevices, "/dev") && say("%u:%u\n", hello.major, hello.minor);
+            return set(Kind::File, kDevices, "/dev") && say("%u:%u\n", node.major, node.minor);
         case 5:
-            return set(Kind::File, kDevices, "/name") && say("%s\n", hello.card);
+            return set(Kind::File, kDevices, "/name") && say("%s\n", node.card);
         case 6:
             return set(Kind::File, kDevices, "/index") && say("%s\n", "0");
         case 7:
@@ -71,7 +74,7 @@ inline bool sysfsEntry(const HelloBody& hello, size_t index, SysfsEntry& entry) 
             return set(Kind::Link, kClass, "") && say("../../devices/virtual/video4linux/%s", name);
         case 9:
             set(Kind::Link, "", "");
-            std::snprintf(entry.path, sizeof entry.path, "/sys/dev/char/%u:%u", hello.major, hello.minor);
+            std::snprintf(entry.path, sizeof entry.path, "/sys/dev/char/%u:%u", node.major, node.minor);
             return say("../../devices/virtual/video4linux/%s", name);
         default:
             return false;

@@ -62,8 +62,10 @@ inline constexpr uint32_t kMaxRequestFds = 8;
 inline constexpr uint32_t kMaxReplyFds = 4;
 
 enum class Kind : uint32_t {
-    Hello = 1,  ///< value: kProtocolVersion. Reply body: HelloBody, then FollowEntry[followCount]
-    Open = 2,   ///< Reply: value = session, one fd = the client's file
+    /// value: kProtocolVersion. Reply body: HelloBody, NodeEntry[nodeCount], FollowEntry[followCount]
+    Hello = 1,
+    /// value: the minor number of a node. Reply: value = session, one fd = the client's file
+    Open = 2,
     /// Body: argument, NestedHeader[nestedCount], their bytes, PlaneMemory[planeCount]. Where the argument names a descriptor
     /// that is a file of ours (proto/follow.h): value = its session, length = its number. Reply body: argument, bytes
     Ioctl = 3,
@@ -151,19 +153,32 @@ struct FollowEntry {
 };
 static_assert(sizeof(FollowEntry) == 8);
 
-/// Ioctls that a HelloBody can be followed by.
+/// Ioctls and nodes that a HelloBody can be followed by.
 inline constexpr uint32_t kMaxFollows = 32;
+inline constexpr uint32_t kMaxNodes = 16;
 
 struct HelloBody {
     uint32_t version;
     uint32_t followCount;
     uint64_t daemon;
+    uint32_t generation;  ///< another one after each change of the nodes
+    uint32_t nodeCount;
+    uint64_t reserved;
+};
+static_assert(sizeof(HelloBody) == 32);
+
+/// A node of the daemon.
+struct NodeEntry {
     uint32_t major;  ///< of the device number that stat() shows
     uint32_t minor;
     char nodePath[64];  ///< "/dev/video0"
     char card[32];
     uint64_t reserved;
 };
-static_assert(sizeof(HelloBody) == 128);
+static_assert(sizeof(NodeEntry) == 112);
+static_assert(sizeof(HelloBody) + kMaxNodes * sizeof(NodeEntry) + kMaxFollows * sizeof(FollowEntry) <= kMaxInlineBytes);
+
+/// The minor number of the node that a session is of: the lowest byte of the session's id.
+inline constexpr uint32_t nodeOf(uint64_t session) { return session & 0xFF; }
 
 }  // namespace daedalus::proto

@@ -82,9 +82,14 @@ void addLimits(CLI::App* command, device::Limits& limits) {
 
 /// What `run` and `serve` let the user decide about their nodes; an option that only a daemon of one's own heeds is refused
 /// beside `elsewhere`.
-void addDecoder(CLI::App* command, device::DeviceOptions& options, const std::vector<CLI::Option*>& elsewhere = {}) {
+void addDecoder(CLI::App* command, device::DeviceOptions& options, daemon::NodeKinds& nodes,
+                const std::vector<CLI::Option*>& elsewhere = {}) {
     addThreads(command, options);
     const std::vector<CLI::Option*> own = {
+        addWord(
+            command, "--nodes", [&nodes](const std::string& text) { return daemon::parseKinds(text, nodes); },
+            "Serve a node of each of these kinds: stateful, jpeg (default: stateful)")
+            ->type_name("KIND[,KIND...]"),
         addWord(
             command, "--codecs", [&options](const std::string& text) { return parseCodecs(text, options.codecs); },
             "Offer these only, by the names of `daedalus codecs`; several by commas (default: all)")
@@ -122,7 +127,7 @@ CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
         ->type_name("WAY")
         ->transform(CLI::CheckedTransformer(kReaches).description(""))
         ->excludes(device);
-    addDecoder(command, options.decoder, {device, attach});
+    addDecoder(command, options.decoder, options.nodes, {device, attach});
     command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
     command->prefix_command();
     return command;
@@ -145,7 +150,7 @@ CLI::App* addServe(CLI::App& app, daemon::ServeOptions& options) {
             "Serve character devices that every program can open (default: one, the first free name)")
         ->type_name("[videoN,...]")
         ->expected(0, 1);
-    addDecoder(command, options.decoder);
+    addDecoder(command, options.decoder, options.nodes);
     return command;
 }
 

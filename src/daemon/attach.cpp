@@ -59,11 +59,13 @@ Result<std::string> askNodePath(const std::string& socket) {
     if (size < 0) return fail(errno);
     proto::Reply reply{};
     proto::HelloBody hello{};
-    if (static_cast<size_t>(size) < sizeof reply + sizeof hello) return fail(EPROTO);
+    proto::NodeEntry first{};
+    if (static_cast<size_t>(size) < sizeof reply + sizeof hello + sizeof first) return fail(EPROTO);
     std::memcpy(&reply, message.data(), sizeof reply);
     std::memcpy(&hello, message.data() + sizeof reply, sizeof hello);
-    if (reply.error != 0 || hello.version != proto::kProtocolVersion) return fail(EPROTO);
-    std::string nodePath(hello.nodePath, ::strnlen(hello.nodePath, sizeof hello.nodePath));
+    std::memcpy(&first, message.data() + sizeof reply + sizeof hello, sizeof first);
+    if (reply.error != 0 || hello.version != proto::kProtocolVersion || hello.nodeCount == 0) return fail(EPROTO);
+    std::string nodePath(first.nodePath, ::strnlen(first.nodePath, sizeof first.nodePath));
     if (!v4l2::nodeNumber(nodePath)) return fail(EPROTO);
     return nodePath;
 }

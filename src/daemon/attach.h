@@ -8,7 +8,7 @@
 
 namespace daedalus::daemon {
 
-/// The path of the node that the daemon at `socket` serves. ENOENT, ECONNREFUSED: there is none; EISDIR,
+/// The path of the first node that the daemon at `socket` serves. ENOENT, ECONNREFUSED: there is none; EISDIR,
 /// ENOTSOCK, EPROTOTYPE: it is something else; EAGAIN: it does not answer; EPROTO: it answers, but not
 /// as a daemon of this version does.
 [[nodiscard]] Result<std::string> askNodePath(const std::string& socket);

@@ -10,6 +10,7 @@
 #include "daedalus/codec/narrowed.h"
 #include "daedalus/transport/cuse.h"
 #include "daedalus/transport/socket.h"
+#include "daedalus/v4l2/node_name.h"
 
 namespace daedalus::daemon {
 namespace {
@@ -18,15 +19,25 @@ unsigned workers(const device::DeviceOptions& options) {
     return options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
-/// `number` tells the nodes of one daemon apart.
-device::DeviceOptions numbered(device::DeviceOptions options, size_t number) {
-    options.busInfo = "platform:daedalus-" + std::to_string(number);
-    return options;
-}
-
-std::string cardOf(const device::DeviceOptions& options) { return options.card.empty() ? options.kind->card : options.card; }
-
 }  // namespace
+
+NodeKinds defaultKinds() { return {&ioctl::nodeKinds().front()}; }
+
+std::string parseKinds(const std::string& text, NodeKinds& into) {
+    into.clear();
+    for (size_t at = 0; at <= text.size();) {
+        const std::string name = text.substr(at, text.find(',', at) - at);
+        at += name.size() + 1;
+        const ioctl::NodeKind* const kind = ioctl::findNodeKind(name);
+        if (!kind) {
+            std::string known;
+            for (const auto& other : ioctl::nodeKinds()) known += (known.empty() ? "" : ", ") + std::string(other.name);
+            return (name.empty() ? "an empty word" : name) + " is no kind of node; choose from " + known;
+        }
+        into.push_back(kind);
+    }
+    return {};
+}
 
 /// In the order in which they need each other; destroyed from the end.
 struct Daemon::Impl {
@@ -34,24 +45,13 @@ struct Daemon::Impl {
         : options(options),
           pool(workers(options)),
           codecs(codec::narrowed(codec::makeFfmpegFactory(), options.codecs)),
-          device(loop, pool, *codecs, numbered(options, 0)),
-          node(device) {}
-
-    /// A node beside the first.
-    struct Further {
-        Further(Impl& impl, size_t number)
-            : device(impl.loop, impl.pool, *impl.codecs, numbered(impl.options, number)), node(device) {}
-        device::Device device;
-        ioctl::Node node;
-    };
+          nodes(loop, pool, *codecs) {}
 
     const device::DeviceOptions options;
     EventLoop loop;
     WorkerPool pool;
     std::unique_ptr<codec::Factory> codecs;
-    device::Device device;
-    ioctl::Node node;
-    std::vector<std::unique_ptr<Further>> further;
+    ioctl::Registry nodes;
     std::vector<std::unique_ptr<transport::CuseNode>> cuse;
     std::unique_ptr<transport::SocketServer> server;
 };
@@ -59,22 +59,22 @@ struct Daemon::Impl {
 Daemon::Daemon(const device::DeviceOptions& options) : impl_(std::make_unique<Impl>(options)) {}
 Daemon::~Daemon() = default;
 
-Result<> Daemon::addCuse(const std::string& nodePath) {
-    std::unique_ptr<Impl::Further> further;
-    if (!impl_->cuse.empty()) further = std::make_unique<Impl::Further>(*impl_, impl_->cuse.size());
-    ioctl::Node& node = further ? further->node : impl_->node;
-    auto served = transport::serveCuse(impl_->loop, node, {.nodePath = nodePath});
+Result<std::shared_ptr<ioctl::Node>> Daemon::addNode(const ioctl::NodeKind& kind, const std::string& nodePath) {
+    const auto number = v4l2::nodeNumber(nodePath);
+    return number ? impl_->nodes.add(kind, *number, impl_->options) : fail(EINVAL);
+}
+
+Result<> Daemon::addCuse(ioctl::Node& node, const std::string& devicePath) {
+    auto served = transport::serveCuse(impl_->loop, node, {.nodePath = devicePath});
     if (!served) return fail(served.error());
     // Without its device, the daemon would seem to serve: whoever watches it shall see that it does not.
     (*served)->onEnd([this] { stop(); });
-    if (further) impl_->further.push_back(std::move(further));
     impl_->cuse.push_back(std::move(*served));
     return {};
 }
 
-Result<> Daemon::listen(const std::string& socketPath, const std::string& nodePath) {
-    auto server =
-        transport::listenSocket(impl_->loop, impl_->node, socketPath, {.nodePath = nodePath, .card = cardOf(impl_->options)});
+Result<> Daemon::listen(const std::string& socketPath) {
+    auto server = transport::listenSocket(impl_->loop, impl_->nodes, socketPath);
     if (!server) return fail(server.error());
     impl_->server = std::move(*server);
     return {};
@@ -92,6 +92,6 @@ bool Daemon::decodes(v4l2::Codec codec) const { return impl_->codecs->supports(c
 const char* Daemon::decoderName(v4l2::Codec codec) const { return impl_->codecs->decoderName(codec); }
 
 EventLoop& Daemon::loop() { return impl_->loop; }
-ioctl::Node& Daemon::node() { return impl_->node; }
+const ioctl::Registry& Daemon::nodes() const { return impl_->nodes; }
 
 }  // namespace daedalus::daemon

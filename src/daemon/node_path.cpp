@@ -2,19 +2,44 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace daedalus::daemon {
 
-Result<std::string> chooseNode(const std::string& wanted, const v4l2::HostFolders& host) {
+Result<std::string> chooseNode(const std::string& wanted, const v4l2::HostFolders& host,
+                               const std::function<bool(unsigned)>& isHeld) {
     if (wanted.empty()) {
-        const auto free = v4l2::freeNode(host);
+        const auto free = v4l2::freeNode(host, isHeld);
         return free ? Result<std::string>(v4l2::nodePath(*free)) : fail(ENOSPC);
     }
     const auto number = v4l2::nodeNumber(wanted);
     if (!number) return fail(EINVAL);
-    if (v4l2::isNodeTaken(*number, host)) return fail(EEXIST);
+    if ((isHeld && isHeld(*number)) || v4l2::isNodeTaken(*number, host)) return fail(EEXIST);
     return wanted;
+}
+
+Result<std::vector<PlannedNode>> planNodes(const NodeKinds& kinds, const std::string& wanted) {
+    std::vector<PlannedNode> nodes;
+    const auto isPlanned = [&nodes](unsigned number) {
+        return std::ranges::find(nodes, v4l2::nodePath(number), &PlannedNode::path) != nodes.end();
+    };
+    for (const ioctl::NodeKind* kind : kinds) {
+        auto path = chooseNode(nodes.empty() ? wanted : std::string(), {}, isPlanned);
+        if (!path) return fail(path.error());
+        nodes.push_back({kind, *std::move(path)});
+    }
+    return nodes;
+}
+
+std::string listed(const std::vector<PlannedNode>& nodes) {
+    std::string text;
+    for (const auto& node : nodes) {
+        if (!text.empty()) text += ", ";
+        text += node.path;
+        if (nodes.size() > 1 || node.kind != defaultKinds().front()) text += fmt::format(" ({})", node.kind->name);
+    }
+    return text;
 }
 
 std::string nodeFailure(const std::string& wanted, Errno error) {

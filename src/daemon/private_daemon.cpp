@@ -99,14 +99,20 @@ private:
 };
 
 /// The daemon process, to its end. Returns the exit status.
-int serve(const device::DeviceOptions& options, const std::string& nodePath, const PrivateFolder& folder,
+int serve(const device::DeviceOptions& options, const std::vector<PlannedNode>& nodes, const PrivateFolder& folder,
           const UniqueFd& control) {
     detach(control);
     raiseFileLimit();
     surviveFileSizeLimit();
     {
         Daemon daemon(options);
-        if (const auto listening = daemon.listen(folder.socket(), nodePath); !listening) {
+        for (const auto& [kind, path] : nodes) {
+            if (const auto added = daemon.addNode(*kind, path); !added) {
+                tell(control, fmt::format("cannot make {}: {}; free some memory", path, std::strerror(added.error().value)));
+                return EXIT_FAILURE;
+            }
+        }
+        if (const auto listening = daemon.listen(folder.socket()); !listening) {
             tell(control, fmt::format("cannot listen at {}: {}; make $XDG_RUNTIME_DIR or $TMPDIR a folder that can be written",
                                       folder.socket(), std::strerror(listening.error().value)));
             return EXIT_FAILURE;
@@ -135,7 +141,8 @@ std::string receive(const UniqueFd& control) {
 
 }  // namespace
 
-tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const device::DeviceOptions& options, const std::string& nodePath,
+tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const device::DeviceOptions& options,
+                                                              const std::vector<PlannedNode>& nodes,
                                                               const PrivateFolder& folder) {
     int pair[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
@@ -150,7 +157,7 @@ tl::expected<PrivateDaemon, std::string> PrivateDaemon::start(const device::Devi
     if (pid == 0) {
         ours.reset();
         // exit() rather than _exit(): leak checkers and coverage work at exit.
-        std::exit(serve(options, nodePath, folder, theirs));
+        std::exit(serve(options, nodes, folder, theirs));
     }
     theirs.reset();
     PrivateDaemon daemon(pid, std::move(ours));

@@ -4,9 +4,11 @@
 #include <sys/types.h>
 
 #include <string>
+#include <vector>
 
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/daemon/daemon.h"
+#include "node_path.h"
 #include "private_folder.h"
 
 namespace daedalus::daemon {
@@ -15,10 +17,10 @@ namespace daedalus::daemon {
 /// it; it ends when this object says so, or dies with `run`, but not while a file of the node is still open.
 class PrivateDaemon {
 public:
-    /// Forks, and waits until the daemon takes clients at folder.socket(), to whom the node is at `nodePath`. Must be called
-    /// before this process has threads. The error is a sentence for the user.
+    /// Forks, and waits until the daemon takes clients at folder.socket(), who find `nodes` there. Must be called before this
+    /// process has threads. The error is a sentence for the user.
     [[nodiscard]] static tl::expected<PrivateDaemon, std::string> start(const device::DeviceOptions& options,
-                                                                        const std::string& nodePath,
+                                                                        const std::vector<PlannedNode>& nodes,
                                                                         const PrivateFolder& folder);
 
     [[nodiscard]] pid_t pid() const { return pid_; }

@@ -203,25 +203,26 @@ Ended runOnDevice(const RunOptions& options, const PrivateFolder& folder) {
 
 /// With a daemon of its own.
 Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
-    const auto nodePath = chooseNode(options.node);
-    if (!nodePath) {
-        log::error("{}", nodeFailure(options.node, nodePath.error()));
+    const auto nodes = planNodes(options.nodes, options.node);
+    if (!nodes) {
+        log::error("{}", nodeFailure(options.node, nodes.error()));
         return {};
     }
-    auto daemon = PrivateDaemon::start(options.decoder, *nodePath, folder);
+    const std::string names = listed(*nodes);
+    auto daemon = PrivateDaemon::start(options.decoder, *nodes, folder);
     if (!daemon) {
         log::error("{}", daemon.error());
         return {};
     }
-    if (!options.quiet) log::info("serving {}", *nodePath);
+    if (!options.quiet) log::info("serving {}", names);
     // The library knows one node at a time.
     const char* const outer = std::getenv(proto::kSocketVariable);
     if (outer != nullptr && *outer != '\0')
         log::warn("{} takes the place of the node of the surrounding `daedalus run`; for that one, start {} without `run`",
-                  *nodePath, options.command.front());
-    Ended ended = runProgram(options, folder, {.socket = folder.socket(), .device = {}}, *nodePath, daemon->pid());
+                  names, options.command.front());
+    Ended ended = runProgram(options, folder, {.socket = folder.socket(), .device = {}}, nodes->front().path, daemon->pid());
     ended.folderInUse = !daemon->finish();
-    if (ended.folderInUse && !options.quiet) log::info("{} stays until the files that are still open are closed", *nodePath);
+    if (ended.folderInUse && !options.quiet) log::info("{} stays until the files that are still open are closed", names);
     return ended;
 }
 

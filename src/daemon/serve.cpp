@@ -7,11 +7,10 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
-#include <string_view>
 #include <vector>
 
 #include "daedalus/base/log.h"
@@ -71,25 +70,59 @@ std::string cuseFailure(const std::string& nodePath, Errno error) {
     }
 }
 
-/// Serves all devices of --cuse and returns their paths; nothing after an error that it has told.
-std::optional<std::vector<std::string>> serveCuse(Daemon& daemon, const ServeOptions& options) {
-    std::vector<std::string> paths;
-    std::string_view rest = options.cuseNames;
-    do {
-        const size_t comma = rest.find(',');
-        const std::string_view name = rest.substr(0, comma);
-        rest = comma == std::string_view::npos ? std::string_view() : rest.substr(comma + 1);
-        const std::string wanted = name.empty() ? std::string() : (name.starts_with('/') ? "" : "/dev/") + std::string(name);
-        auto path = chooseNode(wanted);
-        auto served = path ? daemon.addCuse(*path) : Result<>(fail(path.error()));
-        if (!served) {
-            log::error("{}", cuseFailure(path ? *path : wanted, served.error()));
-            return std::nullopt;
+std::vector<std::string> namesOf(const std::string& list) {
+    std::vector<std::string> names;
+    for (size_t at = 0; at <= list.size();) {
+        names.push_back(list.substr(at, list.find(',', at) - at));
+        at += names.back().size() + 1;
+    }
+    // A comma at the end begins no further name.
+    if (names.size() > 1 && names.back().empty()) names.pop_back();
+    return names;
+}
+
+/// Serves each node as a device too: they are one node under one name, so that whoever looks through /dev by the library finds
+/// what can be mapped. False after an error that it has told.
+bool serveCuse(Daemon& daemon, const ServeOptions& options, std::vector<PlannedNode>& nodes) {
+    const auto names = namesOf(options.cuseNames);
+    const auto isHeld = [&](unsigned number) { return daemon.nodes().holds(number); };
+    // A name more than there are kinds is another node of the last one.
+    for (size_t i = 0; i < std::max(names.size(), options.nodes.size()); ++i) {
+        const std::string name = i < names.size() ? names[i] : std::string();
+        const std::string wanted = name.empty() ? name : (name.starts_with('/') ? "" : "/dev/") + name;
+        auto device = chooseNode(wanted, {}, isHeld);
+        auto path = i == 0 && !options.node.empty() ? chooseNode(options.node) : device;
+        if (device && !path) {
+            log::error("{}", nodeFailure(options.node, path.error()));
+            return false;
         }
-        log::info("serving {} to every program of this machine", *path);
-        paths.push_back(*std::move(path));
-    } while (!rest.empty());
-    return paths;
+        const ioctl::NodeKind& kind = *options.nodes[std::min(i, options.nodes.size() - 1)];
+        auto served = device ? Result<>{} : Result<>(fail(device.error()));
+        if (served) {
+            auto node = daemon.addNode(kind, *path);
+            served = node ? daemon.addCuse(**node, *device) : Result<>(fail(node.error()));
+        }
+        if (!served) {
+            log::error("{}", cuseFailure(device ? *device : wanted, served.error()));
+            return false;
+        }
+        log::info("serving {} to every program of this machine", *device);
+        nodes.push_back({&kind, *path});
+    }
+    return true;
+}
+
+/// The same without devices.
+bool serveNodes(Daemon& daemon, const ServeOptions& options, std::vector<PlannedNode>& nodes) {
+    auto planned = planNodes(options.nodes, options.node);
+    for (size_t i = 0; planned && i < planned->size(); ++i)
+        if (auto added = daemon.addNode(*(*planned)[i].kind, (*planned)[i].path); !added) planned = fail(added.error());
+    if (!planned) {
+        log::error("{}", nodeFailure(options.node, planned.error()));
+        return false;
+    }
+    nodes = *std::move(planned);
+    return true;
 }
 
 }  // namespace
@@ -123,19 +156,10 @@ int serveMain(const ServeOptions& options) {
     raiseFileLimit();
     surviveFileSizeLimit();
     Daemon daemon(options.decoder);
-    Result<std::string> nodePath;
-    if (options.cuse) {
-        const auto devices = serveCuse(daemon, options);
-        if (!devices) return EXIT_FAILURE;
-        // The same name: whoever looks through /dev by the library finds the node that can be mapped, not the device.
-        nodePath = devices->front();
-    }
-    if (!options.cuse || !options.node.empty()) nodePath = chooseNode(options.node);
-    if (!nodePath) {
-        log::error("{}", nodeFailure(options.node, nodePath.error()));
-        return EXIT_FAILURE;
-    }
-    if (const auto listening = daemon.listen(path, *nodePath); !listening) {
+    std::vector<PlannedNode> nodes;
+    if (!(options.cuse ? serveCuse(daemon, options, nodes) : serveNodes(daemon, options, nodes))) return EXIT_FAILURE;
+    const std::string names = listed(nodes);
+    if (const auto listening = daemon.listen(path); !listening) {
         log::error("{}", listenFailure(path, listening.error()));
         return EXIT_FAILURE;
     }
@@ -154,8 +178,8 @@ int serveMain(const ServeOptions& options) {
         }
         registrations.push_back(std::move(*registration));
     }
-    log::info("serving {} at {}; use it with `daedalus run --attach {} -- PROGRAM`", *nodePath, path, path);
-    notify(fmt::format("READY=1\nSTATUS=Serving {} at {}", *nodePath, path));
+    log::info("serving {} at {}; use it with `daedalus run --attach {} -- PROGRAM`", names, path, path);
+    notify(fmt::format("READY=1\nSTATUS=Serving {} at {}", names, path));
     daemon.run();
     return EXIT_SUCCESS;
 }

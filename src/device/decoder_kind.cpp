@@ -1,22 +1,51 @@
 #include "daedalus/device/decoder_kind.h"
 
+#include "daedalus/v4l2/listing.h"
 #include "daedalus/v4l2/uapi.h"
 
 namespace daedalus::device {
 namespace {
 
-SessionParts makeStateful(const m2m::Resources& resources, const std::string& name, m2m::StatefulContext::Listener& listener) {
+constexpr uint32_t kMultiPlanar = V4L2_CAP_VIDEO_M2M_MPLANE | V4L2_CAP_STREAMING | V4L2_CAP_EXT_PIX_FORMAT;
+
+SessionParts make(const m2m::Resources& resources, const std::string& name, m2m::StatefulContext::Listener& listener,
+                  bool (*has)(const ControlInfo&)) {
     auto context = std::make_unique<m2m::StatefulContext>(resources, name, listener);
-    auto controls = std::make_unique<StreamControls>(resources.codecs, *context);
+    auto controls = std::make_unique<StreamControls>(resources.codecs, *context, has);
     return {std::move(context), std::move(controls)};
+}
+
+bool isJpeg(const v4l2::CodedFormat& coded) { return coded.codec == v4l2::Codec::Mjpeg; }
+
+/// There are no controls of JPEG, nor does it know of HDR10.
+bool isOfJpeg(const ControlInfo& control) {
+    return !control.codec && V4L2_CTRL_ID2WHICH(control.id) != V4L2_CTRL_CLASS_COLORIMETRY;
 }
 
 }  // namespace
 
 const DecoderKind kStatefulDecoder{
     .card = "Daedalus decoder",
-    .capabilities = V4L2_CAP_VIDEO_M2M_MPLANE | V4L2_CAP_STREAMING | V4L2_CAP_EXT_PIX_FORMAT,
-    .makeParts = makeStateful,
+    .capabilities = kMultiPlanar,
+    .takes = [](const v4l2::CodedFormat&) { return true; },
+    .lists = v4l2::isListed,
+    .colorimetry = {},
+    .makeParts =
+        [](const m2m::Resources& resources, const std::string& name, m2m::StatefulContext::Listener& listener) {
+            return make(resources, name, listener, [](const ControlInfo&) { return true; });
+        },
+};
+
+const DecoderKind kJpegDecoder{
+    .card = "Daedalus JPEG decoder",
+    .capabilities = kMultiPlanar,
+    .takes = isJpeg,
+    .lists = isJpeg,
+    // What V4L2_COLORSPACE_JPEG stands for.
+    .colorimetry =
+        v4l2::Colorimetry{V4L2_COLORSPACE_SRGB, V4L2_XFER_FUNC_SRGB, V4L2_YCBCR_ENC_601, V4L2_QUANTIZATION_FULL_RANGE},
+    .makeParts = [](const m2m::Resources& resources, const std::string& name,
+                    m2m::StatefulContext::Listener& listener) { return make(resources, name, listener, isOfJpeg); },
 };
 
 }  // namespace daedalus::device

@@ -5,7 +5,6 @@
 
 #include "daedalus/device/handlers.h"
 #include "daedalus/device/session.h"
-#include "daedalus/v4l2/listing.h"
 #include "shared.h"
 
 namespace daedalus::device {
@@ -106,7 +105,7 @@ m2m::OutputFormat adjustOutput(const Device::Shared& device, const v4l2_pix_form
     const bool interlaced =
         pix.field == V4L2_FIELD_INTERLACED || pix.field == V4L2_FIELD_INTERLACED_TB || pix.field == V4L2_FIELD_INTERLACED_BT;
     output.field = interlaced ? pix.field : uint32_t{V4L2_FIELD_NONE};
-    output.colorimetry = sanitized(pix);
+    output.colorimetry = device.options.kind->colorimetry.value_or(sanitized(pix));
     return output;
 }
 
@@ -114,7 +113,7 @@ Result<> enum_fmt(Session& session, v4l2_fmtdesc& desc, CallContext&) {
     const char* description = nullptr;
     if (isOutput(desc.type)) {
         auto offered = offeredCoded(session.device());
-        std::erase_if(offered, [](const v4l2::CodedFormat* coded) { return !v4l2::isListed(*coded); });
+        std::erase_if(offered, [&](const auto* coded) { return !session.device().options.kind->lists(*coded); });
         if (desc.index >= offered.size()) return fail(EINVAL);
         desc.pixelformat = offered[desc.index]->fourcc;
         desc.flags = offered[desc.index]->flags;

@@ -28,7 +28,9 @@ struct Device::Shared {
     /// The threads of a decoder that is opened now.
     [[nodiscard]] codec::DecoderOptions decoderOptions() const;
     /// True if the codec can be offered.
-    [[nodiscard]] bool offers(const v4l2::CodedFormat& coded) const { return codecs.supports(coded.codec); }
+    [[nodiscard]] bool offers(const v4l2::CodedFormat& coded) const {
+        return options.kind->takes(coded) && codecs.supports(coded.codec);
+    }
 };
 
 /// The OUTPUT format that a client gets who asks for this one; zeroes ask for the default. The device offers some codec.

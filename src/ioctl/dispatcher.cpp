@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "daedalus/base/log.h"
 #include "daedalus/v4l2/print.h"
@@ -20,7 +21,7 @@ SessionFile::SessionFile(device::Device& device, FileKind kind, std::string clie
 SessionFile::~SessionFile() {
     *self_ = nullptr;
     listener_ = nullptr;
-    for (auto& parked : parked_) refuse(std::move(parked.call), std::move(parked.reply), EBADF);
+    endCalls(EBADF);
 }
 
 File::Ticket SessionFile::ioctl(Call&& call, Reply&& reply) {
@@ -41,6 +42,10 @@ File::Ticket SessionFile::ioctl(Call&& call, Reply&& reply) {
     }
     finish(*row, std::move(call), std::move(reply), std::move(answer));
     return 0;
+}
+
+void SessionFile::endCalls(int error) {
+    for (auto& parked : std::exchange(parked_, {})) refuse(std::move(parked.call), std::move(parked.reply), error);
 }
 
 void SessionFile::refuse(Call&& call, Reply&& reply, int error) {

@@ -24,6 +24,7 @@ public:
     Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override;
     uint32_t readiness() const override { return session_->readiness(); }
     void onReadiness(std::function<void()> listener) override { listener_ = std::move(listener); }
+    void endCalls(int error) override;
     uid_t owner() const override { return owner_; }
 
 private:

@@ -6,6 +6,7 @@
 
 #include "daedalus/device/device.h"
 #include "dispatcher.h"
+#include "node_file.h"
 
 namespace daedalus::ioctl {
 namespace {
@@ -16,6 +17,7 @@ std::unique_ptr<File> openSession(device::Device& device, FileKind kind, std::st
 
 const NodeKind kNodeKinds[] = {
     {"stateful", FileKind::Stateful, &device::kStatefulDecoder, openSession},
+    {"jpeg", FileKind::Jpeg, &device::kJpegDecoder, openSession},
 };
 
 }  // namespace
@@ -29,7 +31,7 @@ const NodeKind* findNodeKind(std::string_view name) {
 
 uint32_t answerToPoll(uint32_t readiness, uint32_t events) {
     constexpr uint32_t kData = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
-    return readiness & (events & kData ? events | POLLERR : events & ~uint32_t{POLLERR});
+    return readiness & ((events & kData ? events | POLLERR : events & ~uint32_t{POLLERR}) | POLLHUP);
 }
 
 Node::Node(device::Device& device)
@@ -37,8 +39,17 @@ Node::Node(device::Device& device)
 Node::~Node() = default;
 
 Result<std::unique_ptr<File>> Node::open(std::string client, uid_t user) {
+    if (unplugged_) return fail(ENODEV);
     if (auto ok = device_.admits(client, user); !ok) return fail(ok.error());
-    return kind_.open(device_, kind_.files, std::move(client), user);
+    return std::make_unique<NodeFile>(*this, kind_.open(device_, kind_.files, std::move(client), user));
+}
+
+void Node::unplug() {
+    unplugged_ = true;
+    const auto files = files_;
+    // One that ends may take others with it.
+    for (NodeFile* file : files)
+        if (files_.contains(file)) file->unplug();
 }
 
 }  // namespace daedalus::ioctl

@@ -26,9 +26,13 @@ consteval T argumentOf(Handler<T>) {
 
 constexpr uint32_t kWholeArgument = UINT32_MAX;
 
+constexpr FileKinds kDecoders = {FileKind::Stateful, FileKind::Jpeg};
+/// What drivers of JPEG hardware do without.
+constexpr FileKinds kStateful = {FileKind::Stateful};
+
 /// The part of a row that is not deduced. See Row and CallTraits.
 struct Options {
-    FileKinds kinds = {FileKind::Stateful};
+    FileKinds kinds = kDecoders;
     uint32_t keep = kWholeArgument;
     proto::Follow follow = proto::Follow::None;
     proto::MemoryRole role = proto::MemoryRole::None;
@@ -105,19 +109,19 @@ constexpr auto kTable = std::to_array<Row>({
     ROW(VIDIOC_QUERYCAP, querycap),
     ROW(VIDIOC_G_PRIORITY, g_priority),
     ROW(VIDIOC_S_PRIORITY, s_priority, {.priority = true}),
-    ROW(VIDIOC_LOG_STATUS, log_status),
+    ROW(VIDIOC_LOG_STATUS, log_status, {.kinds = kStateful}),
 
     ROW(VIDIOC_ENUM_FMT, enum_fmt, {.keep = UPTO(v4l2_fmtdesc, type)}),
     ROW(VIDIOC_G_FMT, g_fmt, {.keep = UPTO(v4l2_format, type)}),
     ROW(VIDIOC_S_FMT, s_fmt, {.priority = true}),
     ROW(VIDIOC_TRY_FMT, try_fmt),
-    ROW(VIDIOC_ENUM_FRAMESIZES, enum_framesizes, {.keep = UPTO(v4l2_frmsizeenum, pixel_format)}),
+    ROW(VIDIOC_ENUM_FRAMESIZES, enum_framesizes, {.kinds = kStateful, .keep = UPTO(v4l2_frmsizeenum, pixel_format)}),
 
     ROW(VIDIOC_G_SELECTION, g_selection, {.keep = UPTO(v4l2_selection, flags)}),
-    ROW(VIDIOC_S_SELECTION, s_selection, {.keep = UPTO(v4l2_selection, r), .priority = true}),
+    ROW(VIDIOC_S_SELECTION, s_selection, {.kinds = kStateful, .keep = UPTO(v4l2_selection, r), .priority = true}),
     ROW(VIDIOC_CROPCAP, cropcap, {.keep = UPTO(v4l2_cropcap, type)}),
     ROW(VIDIOC_G_CROP, g_crop, {.keep = UPTO(v4l2_crop, type)}),
-    ROW(VIDIOC_S_CROP, s_crop, {.priority = true}),
+    ROW(VIDIOC_S_CROP, s_crop, {.kinds = kStateful, .priority = true}),
 
     ROW(VIDIOC_REQBUFS, reqbufs,
         {.keep = UPTO(v4l2_requestbuffers, memory), .allocates = true, .frees = true, .priority = true}),

@@ -321,7 +321,7 @@ private:
 int ioctlFile(int fd, uint64_t session, uint32_t cmd, void* argument) {
     const int before = errno;
     int error = ENODEV;
-    if (node() != nullptr) {
+    if (greeting() != nullptr) {
         IoctlCall call(fd, session, cmd, argument);
         error = call.run(findFollow(cmd));
     }

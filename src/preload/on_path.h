@@ -50,7 +50,7 @@ int openFound(const Path& found, int flags, Call call) {
         if (fd >= 0) noteStandIn();
         return fd;
     }
-    return openNode(flags);
+    return openNode(found.node->minor, flags);
 }
 
 template <class Call>
@@ -66,9 +66,9 @@ int openOn(int directory, const char* path, int flags, Call call) {
 }
 
 /// stat() of the node: 0, or -1 with errno.
-inline int giveNodeStat(struct stat* status) {
+inline int giveNodeStat(const proto::NodeEntry* node, struct stat* status) {
     struct stat own;
-    if (!statNode(&own)) return errno = ENOENT, -1;
+    if (!statNode(node, &own)) return errno = ENOENT, -1;
     if (!copyOut(reinterpret_cast<uint64_t>(status), &own, sizeof own)) return errno = EFAULT, -1;
     return 0;
 }
@@ -76,7 +76,9 @@ inline int giveNodeStat(struct stat* status) {
 /// fstat(): `status` holds what the kernel says of `fd`.
 inline void correctStat(int fd, struct stat* status) {
     uint64_t session = 0;
-    if (S_ISSOCK(status->st_mode) && (isOurFile(fd, *status, session) || (haveFiles() && isNodePath(fd)))) statNode(status);
+    if (S_ISSOCK(status->st_mode) && (isOurFile(fd, *status, session) || (haveFiles() && isNodePath(fd)))) {
+        statNode(nodeOfSession(session), status);
+    }
 }
 
 template <class Call>
@@ -84,7 +86,7 @@ int statOn(int directory, const char* path, bool follow, struct stat* status, Ca
     Path found;
     const int before = errno;
     if (findPath(directory, path, follow, found)) {
-        return found.kind == PathKind::Node ? giveNodeStat(status) : call(AT_FDCWD, found.standIn);
+        return found.kind == PathKind::Node ? giveNodeStat(found.node, status) : call(AT_FDCWD, found.standIn);
     }
     const int result = call(directory, path);
     // A link to a descriptor of ours, as /dev/stdin, leads to its socket.
@@ -93,7 +95,7 @@ int statOn(int directory, const char* path, bool follow, struct stat* status, Ca
         socket ? walkPath(directory, path, follow, found) : result != 0 && findPathLate(directory, path, follow, found);
     if (!late) return result;
     errno = before;
-    return found.kind == PathKind::Node ? giveNodeStat(status) : call(AT_FDCWD, found.standIn);
+    return found.kind == PathKind::Node ? giveNodeStat(found.node, status) : call(AT_FDCWD, found.standIn);
 }
 
 /// True if a call with these means the descriptor `directory` itself.
@@ -113,16 +115,16 @@ int statAtOn(int directory, const char* path, struct stat* status, int flags, Ca
 template <class Call>
 int statxOn(int directory, const char* path, int flags, struct statx* out, Call call) {
     struct stat status;
-    bool ours = false;
+    const proto::NodeEntry* ours = nullptr;
     if (meansItself(path, flags)) {
         uint64_t session = 0;
-        ours = isOurFile(directory, session) || (haveFiles() && isNodePath(directory));
+        if (isOurFile(directory, session) || (haveFiles() && isNodePath(directory))) ours = nodeOfSession(session);
     } else {
         const bool follow = (flags & AT_SYMLINK_NOFOLLOW) == 0;
         Path found;
         if (findPath(directory, path, follow, found)) {
             if (found.kind != PathKind::Node) return call(AT_FDCWD, found.standIn);
-            ours = true;
+            ours = found.node;
         } else {
             const int before = errno;
             const int result = call(directory, path);
@@ -132,10 +134,10 @@ int statxOn(int directory, const char* path, int flags, struct statx* out, Call 
             if (!late) return result;
             errno = before;
             if (found.kind != PathKind::Node) return call(AT_FDCWD, found.standIn);
-            ours = true;
+            ours = found.node;
         }
     }
-    if (!ours || !statNode(&status)) return call(directory, path);
+    if (!statNode(ours, &status)) return call(directory, path);
     // The kernel's answer for a file that is there, with what differs put in.
     if (call(AT_FDCWD, socketPath()) != 0 && call(AT_FDCWD, "/dev/null") != 0) return -1;
     out->stx_mode = static_cast<decltype(out->stx_mode)>(status.st_mode);
@@ -173,7 +175,7 @@ ssize_t readlinkOn(int directory, const char* path, char* buffer, size_t size, C
         socketPath() != nullptr && got == std::strlen(socketPath()) && std::memcmp(buffer, socketPath(), got) == 0;
     Path found;
     if ((!isSocket && !isNode) || !walkPath(directory, path, true, found) || found.kind != PathKind::Node) return length;
-    const char* const name = node()->nodePath;
+    const char* const name = found.node->nodePath;
     const size_t whole = std::strlen(name);
     const size_t copied = whole < size ? whole : size;
     std::memcpy(buffer, name, copied);

@@ -19,10 +19,11 @@ namespace {
 constexpr char kSysfs[] = "/sys";
 constexpr int kMostLinks = 40;
 
-/// The node, and the entries of /sys that the host does not have.
+/// The nodes, and the entries of /sys that the host does not have.
 struct Table {
-    const proto::HelloBody* node;
-    proto::SysfsEntry entries[16];
+    const proto::NodeEntry* nodes;
+    size_t nodeCount;
+    proto::SysfsEntry entries[proto::kMaxNodes * proto::kSysfsEntries];
     size_t count;
 };
 
@@ -38,18 +39,20 @@ bool isThere(const char* path) {
 /// The table, or nullptr while no daemon answers.
 const Table* names() {
     if (tableMade.load(std::memory_order_acquire)) return &table;
-    const proto::HelloBody* const hello = node();
-    if (hello == nullptr) return nullptr;
+    const Greeting* const known = greeting();
+    if (known == nullptr) return nullptr;
     const KeepErrno keep;
     const Locked locked(tableLock);
     if (tableMade.load(std::memory_order_relaxed)) return &table;
-    table.node = hello;
+    table.nodes = known->nodes;
+    table.nodeCount = known->head.nodeCount;
     table.count = 0;
-    auto& entries = table.entries;
-    for (size_t i = 0; table.count < sizeof entries / sizeof *entries; ++i) {
-        auto& entry = entries[table.count];
-        if (!proto::sysfsEntry(*hello, i, entry)) break;
-        if (entry.kind != proto::SysfsEntry::Kind::SharedFolder || !isThere(entry.path)) ++table.count;
+    for (size_t n = 0; n < table.nodeCount; ++n) {
+        for (size_t i = 0; proto::sysfsEntry(table.nodes[n], i, table.entries[table.count]); ++i) {
+            const auto& entry = table.entries[table.count];
+            const bool shared = entry.kind == proto::SysfsEntry::Kind::SharedFolder;
+            if (!shared || (n == 0 && !isThere(entry.path))) ++table.count;
+        }
     }
     tableMade.store(true, std::memory_order_release);
     return &table;
@@ -76,11 +79,18 @@ bool put(char* out, size_t size, const char* text) {
     return true;
 }
 
+/// Ours is a node.
+bool setNode(const proto::NodeEntry* node, Path& found) {
+    if (node == nullptr) return false;
+    found.kind = PathKind::Node;
+    found.node = node;
+    return put(found.standIn, sizeof found.standIn, socketPath());
+}
+
 /// The path that stands for `path` and what is below it: `rest`, which is empty or begins with '/'.
 bool standFor(const Table& known, const char* path, const char* rest, Path& found) {
-    if (std::strcmp(path, known.node->nodePath) == 0 && rest[0] == '\0') {
-        found.kind = PathKind::Node;
-        return put(found.standIn, sizeof found.standIn, socketPath());
+    for (size_t i = 0; i < known.nodeCount && rest[0] == '\0'; ++i) {
+        if (std::strcmp(path, known.nodes[i].nodePath) == 0) return setNode(&known.nodes[i], found);
     }
     for (size_t i = 0; i < known.count; ++i) {
         if (std::strcmp(path, known.entries[i].path) != 0) continue;
@@ -114,10 +124,8 @@ public:
                 return last || found.kind != PathKind::Node;
             }
             if (last && !follow) return false;
-            if (isOwnDescriptor()) {
-                found.kind = PathKind::Node;
-                return last && put(found.standIn, sizeof found.standIn, socketPath());
-            }
+            uint64_t session = 0;
+            if (isOwnDescriptor(session)) return last && setNode(nodeOfSession(session), found);
             char target[kLongestPath];
             const ssize_t size = realReadlink(full_, target, sizeof target - 1);
             // What is not there may still be above what is ours: a host need not have all of /sys.
@@ -174,8 +182,8 @@ private:
         return true;
     }
 
-    /// True if full_ is /proc/PID/fd/N, or the same of a thread, with a descriptor of this process that is the node's.
-    [[nodiscard]] bool isOwnDescriptor() const {
+    /// True if full_ is /proc/PID/fd/N, or the same of a thread, with a descriptor of this process that is a node's.
+    [[nodiscard]] bool isOwnDescriptor(uint64_t& session) const {
         if (std::strncmp(full_, "/proc/", 6) != 0) return false;
         const char* const slash = std::strrchr(full_, '/');
         if (slash - full_ < 3 || std::strncmp(slash - 3, "/fd", 3) != 0) return false;
@@ -187,7 +195,6 @@ private:
             if (*digit < '0' || *digit > '9' || fd > 9'999'999) return false;
             fd = fd * 10 + (*digit - '0');
         }
-        uint64_t session = 0;
         return isOurFileForSure(fd, session) || isNodePath(fd);
     }
 
@@ -266,9 +273,8 @@ size_t showPath(char* text, size_t length, size_t size) {
     return now;
 }
 
-bool statNode(struct stat* status) {
-    const proto::HelloBody* const hello = node();
-    if (hello == nullptr) return false;
+bool statNode(const proto::NodeEntry* node, struct stat* status) {
+    if (node == nullptr) return false;
     const KeepErrno keep;
     if (realStat(socketPath(), status) != 0) {
         // In a sandbox the socket may be out of reach. A node that every host has tells what owner and times look like here.
@@ -276,7 +282,7 @@ bool statNode(struct stat* status) {
         status->st_mode = 0660;
     }
     status->st_mode = S_IFCHR | (status->st_mode & 07777);
-    status->st_rdev = makedev(hello->major, hello->minor);
+    status->st_rdev = makedev(node->major, node->minor);
     status->st_size = 0;
     status->st_blocks = 0;
     return true;
@@ -348,11 +354,13 @@ bool listedEntry(dev_t device, ino_t inode, size_t index, ListedEntry& entry) {
     if (known == nullptr) return false;
     const KeepErrno keep;
     // What the host itself has under our name, it lists itself.
-    for (size_t i = 0; i <= known->count; ++i) {
-        const char* const path = i == 0 ? known->node->nodePath : known->entries[i - 1].path;
+    for (size_t i = 0; i < known->nodeCount + known->count; ++i) {
+        const bool isNode = i < known->nodeCount;
+        const auto* const made = isNode ? nullptr : &known->entries[i - known->nodeCount];
+        const char* const path = isNode ? known->nodes[i].nodePath : made->path;
         const char* const name = nameIn(kParents[folder], path);
         if (name == nullptr || isThere(path) || index-- > 0) continue;
-        entry = {name, i == 0 ? kCharacterDevice : typeOf(known->entries[i - 1].kind), kFirstInode + i};
+        entry = {name, isNode ? kCharacterDevice : typeOf(made->kind), kFirstInode + i};
         return true;
     }
     return false;

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "proto/wire.h"
+
 namespace daedalus::preload {
 
 /// The longest of our paths and of those that stand for them. Nothing longer is ours, so no call here needs a larger buffer.
@@ -21,6 +23,7 @@ enum class PathKind : uint8_t {
 
 struct Path {
     PathKind kind = PathKind::None;
+    const proto::NodeEntry* node = nullptr;  ///< of a Node
     char standIn[kLongestPath] = "";
 };
 
@@ -32,7 +35,7 @@ bool findPathLate(int directory, const char* path, bool follow, Path& found);
 /// As findPathLate(), whatever the call said.
 bool walkPath(int directory, const char* path, bool follow, Path& found);
 
-/// True if `fd` was opened with O_PATH on the node.
+/// True if `fd` was opened with O_PATH on a node. Which one is not known: it counts as the first.
 bool isNodePath(int fd);
 /// Brings a path that the kernel gave into the form in which the program knows it, in place; `size` is the room there. Returns
 /// its length, or 0 if nothing was changed. `text` need not end in NUL.
@@ -41,8 +44,8 @@ size_t showPath(char* text, size_t length, size_t size);
 /// True if the daemon's node, and with it anything of ours, can be there.
 bool servesNode();
 
-/// What stat() says of the node itself. Always succeeds if there is a node.
-bool statNode(struct stat* status);
+/// What stat() says of a node itself. False if `node` is null.
+bool statNode(const proto::NodeEntry* node, struct stat* status);
 
 /// One of our entries in a real directory of the host.
 struct ListedEntry {

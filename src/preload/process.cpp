@@ -35,28 +35,34 @@ __attribute__((constructor)) void configure() {
     forkGeneration();
 }
 
-struct Greeting {
-    proto::HelloBody head;
-    proto::FollowEntry follows[proto::kMaxFollows];
-};
-Greeting greeting;
+Greeting said;  // written once, under greetingLock
 std::atomic<bool> greeted{false};
 Lock greetingLock;
 
 bool greet() {
-    static Greeting answer;
-    iovec into{&answer, sizeof answer};
+    static unsigned char answer[sizeof(Greeting)];
+    iovec into{answer, sizeof answer};
     Exchange hello;
     hello.request.kind = proto::Kind::Hello;
     hello.request.value = proto::kProtocolVersion;
     hello.in = &into;
     hello.inCount = 1;
-    if (exchange(hello) != Outcome::Answered || hello.reply.error != 0) return false;
-    if (hello.received < sizeof answer.head || answer.head.version != proto::kProtocolVersion) return false;
-    if (answer.head.followCount > proto::kMaxFollows) return false;
-    answer.head.nodePath[sizeof answer.head.nodePath - 1] = '\0';
-    answer.head.card[sizeof answer.head.card - 1] = '\0';
-    greeting = answer;
+    if (exchange(hello) != Outcome::Answered || hello.reply.error != 0 || hello.received < sizeof said.head) return false;
+    proto::HelloBody head;
+    std::memcpy(&head, answer, sizeof head);
+    if (head.version != proto::kProtocolVersion || head.nodeCount > proto::kMaxNodes || head.followCount > proto::kMaxFollows) {
+        return false;
+    }
+    const size_t nodes = head.nodeCount * sizeof *said.nodes;
+    const size_t follows = head.followCount * sizeof *said.follows;
+    if (hello.received < sizeof head + nodes + follows) return false;
+    said.head = head;
+    std::memcpy(said.nodes, answer + sizeof head, nodes);
+    std::memcpy(said.follows, answer + sizeof head + nodes, follows);
+    for (auto& node : said.nodes) {
+        node.nodePath[sizeof node.nodePath - 1] = '\0';
+        node.card[sizeof node.card - 1] = '\0';
+    }
     return true;
 }
 
@@ -93,18 +99,27 @@ const char* socketPath() {
     return configured.load(std::memory_order_acquire) == 1 ? configuredPath : nullptr;
 }
 
-const proto::HelloBody* node() {
-    if (greeted.load(std::memory_order_acquire)) return &greeting.head;
+const Greeting* greeting() {
+    if (greeted.load(std::memory_order_acquire)) return &said;
     if (socketPath() == nullptr) return nullptr;
     const KeepErrno keep;
     const Locked locked(greetingLock);
     if (!greeted.load(std::memory_order_acquire) && greet()) greeted.store(true, std::memory_order_release);
-    return greeted.load(std::memory_order_acquire) ? &greeting.head : nullptr;
+    return greeted.load(std::memory_order_acquire) ? &said : nullptr;
+}
+
+const proto::NodeEntry* nodeOfSession(uint64_t session) {
+    const Greeting* const known = greeting();
+    if (known == nullptr || known->head.nodeCount == 0) return nullptr;
+    for (uint32_t i = 0; i < known->head.nodeCount; ++i) {
+        if (known->nodes[i].minor == proto::nodeOf(session)) return &known->nodes[i];
+    }
+    return &known->nodes[0];
 }
 
 const proto::FollowEntry* findFollow(uint32_t cmd) {
-    for (uint32_t i = 0; i < greeting.head.followCount; ++i) {
-        if (greeting.follows[i].cmd == cmd) return &greeting.follows[i];
+    for (uint32_t i = 0; i < said.head.followCount; ++i) {
+        if (said.follows[i].cmd == cmd) return &said.follows[i];
     }
     return nullptr;
 }

@@ -11,10 +11,18 @@ namespace daedalus::preload {
 /// The path of the daemon's socket, or nullptr: then every call goes straight on.
 const char* socketPath();
 
-/// What the daemon said of itself; asks at first use. nullptr while no daemon answers. Keeps errno.
-const proto::HelloBody* node();
+/// What the daemon said of itself.
+struct Greeting {
+    proto::HelloBody head;
+    proto::NodeEntry nodes[proto::kMaxNodes];  ///< head.nodeCount
+    proto::FollowEntry follows[proto::kMaxFollows];
+};
+/// Asks at first use. nullptr while no daemon answers. Keeps errno.
+const Greeting* greeting();
+/// The node of a session; one that the daemon does not tell of is taken for its first. nullptr if it has none.
+const proto::NodeEntry* nodeOfSession(uint64_t session);
 
-/// How to follow the pointers of an ioctl, or nullptr. Only after node() gave something.
+/// How to follow the pointers of an ioctl, or nullptr. Only after greeting() gave something.
 const proto::FollowEntry* findFollow(uint32_t cmd);
 
 /// A number that changes when the process is a fork of the one that it was: what threads and connections of the parent were

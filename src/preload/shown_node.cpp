@@ -18,7 +18,7 @@ namespace {
 constexpr char kNodePrefix[] = "/dev/video";
 
 /// What is known of the device; `nodePath` is empty where the environment names none.
-proto::HelloBody device;
+proto::NodeEntry device;
 std::atomic<bool> known{false};  // the rest of it, too
 Lock deviceLock;
 
@@ -50,9 +50,12 @@ bool ask() {
 
 bool showsNode() { return socketPath() != nullptr || device.nodePath[0] != '\0'; }
 
-const proto::HelloBody* shownNode() {
-    if (socketPath() != nullptr) return node();
-    if (device.nodePath[0] == '\0') return nullptr;
+const proto::NodeEntry* shownNode(size_t index) {
+    if (socketPath() != nullptr) {
+        const Greeting* const said = greeting();
+        return said != nullptr && index < said->head.nodeCount ? &said->nodes[index] : nullptr;
+    }
+    if (index > 0 || device.nodePath[0] == '\0') return nullptr;
     if (known.load(std::memory_order_acquire)) return &device;
     const KeepErrno keep;
     const Locked locked(deviceLock);

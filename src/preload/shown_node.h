@@ -1,5 +1,7 @@
-// The node that udev's callers are shown.
+// The nodes that udev's callers are shown.
 #pragma once
+
+#include <cstddef>
 
 #include "proto/wire.h"
 
@@ -8,8 +10,8 @@ namespace daedalus::preload {
 /// True if there is a node to show, whether it answers or not.
 bool showsNode();
 
-/// The daemon's node; or, in a process that has no daemon, the character device that $DAEDALUS_DEVICE names, once it is there.
-/// Else nullptr. Keeps errno.
-const proto::HelloBody* shownNode();
+/// The daemon's nodes, by index; or, in a process that has no daemon, the character device that $DAEDALUS_DEVICE names, once it
+/// is there. nullptr after the last, which is not beyond proto::kMaxNodes. Keeps errno.
+const proto::NodeEntry* shownNode(size_t index);
 
 }  // namespace daedalus::preload

@@ -141,7 +141,7 @@ int walkReal(const char* root, const char* shownRoot, int levelOffset, __nftw_fu
     if (findPath(AT_FDCWD, root, follow, found) || (isLink(root) && follow && walkPath(AT_FDCWD, root, true, found))) {
         if (found.kind == PathKind::Node) {
             struct stat status {};
-            return statNode(&status) ? visitFrom(walk, root, &status, FTW_F, levelOffset) : -1;
+            return statNode(found.node, &status) ? visitFrom(walk, root, &status, FTW_F, levelOffset) : -1;
         }
         walk.realRoot = found.standIn;
         walk.shownRoot = shownRoot;

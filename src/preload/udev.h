@@ -78,8 +78,8 @@ namespace daedalus::preload {
 void* findUdev(const char* name);
 /// The one device that is ours. Kept as long as the process lives, so that references need no count.
 bool isOurDevice(const void* device);
-/// Ours, if there is a node to show.
-udev_device* ourDevice(udev* context);
+/// Our device of that index; nullptr after the last (see shownNode()).
+udev_device* ourDevice(udev* context, size_t index);
 /// True if `entry` is of a list of ours.
 bool isOurEntry(const void* entry);
 

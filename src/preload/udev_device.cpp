@@ -1,4 +1,4 @@
-// Our node as a udev device.
+// Our nodes as udev devices.
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/sysmacros.h>
@@ -31,6 +31,7 @@ constexpr char kVirtualFolder[] = "/sys/devices/virtual/video4linux/";
 
 struct Device {
     bool made;
+    dev_t number;
     udev* context;
     char syspath[128];
     char major[16];
@@ -44,7 +45,7 @@ struct Device {
     char attributeValues[kAttributes][sizeof proto::SysfsEntry::content];
 };
 
-Device device;
+Device devices[proto::kMaxNodes];
 Lock deviceLock;
 
 const char* baseName(const char* path) {
@@ -52,7 +53,8 @@ const char* baseName(const char* path) {
     return slash != nullptr ? slash + 1 : path;
 }
 
-void makeDevice(const proto::HelloBody& hello) {
+void makeDevice(const proto::NodeEntry& hello, Device& device) {
+    device.number = makedev(hello.major, hello.minor);
     const char* const name = baseName(hello.nodePath);
     ::snprintf(device.syspath, sizeof device.syspath, "%s%s", kVirtualFolder, name);
     ::snprintf(device.major, sizeof device.major, "%u", hello.major);
@@ -111,16 +113,38 @@ bool isDevice(const char* folder) {
     return realStat(file, &status) == 0;
 }
 
-/// Exactly ours, or any of the paths in /sys that lead to the daemon's node.
-bool isOurSyspath(const char* path) {
-    const proto::HelloBody* const hello = shownNode();
-    if (hello == nullptr || path[0] != '/') return false;
+/// Exactly that of the node, or any of the paths in /sys that lead to it.
+bool isSyspathOf(const proto::NodeEntry& node, const char* path) {
+    if (path[0] != '/') return false;
+    const char* const name = baseName(node.nodePath);
     const size_t folder = std::strlen(kVirtualFolder);
-    const bool exact =
-        std::strncmp(path, kVirtualFolder, folder) == 0 && std::strcmp(path + folder, baseName(hello->nodePath)) == 0;
+    if (std::strncmp(path, kVirtualFolder, folder) == 0 && std::strcmp(path + folder, name) == 0) return true;
     Path found;
-    return exact || (findPath(AT_FDCWD, path, true, found) && found.kind == PathKind::Sysfs && isDevice(found.standIn));
+    if (!findPath(AT_FDCWD, path, true, found) || found.kind != PathKind::Sysfs || !isDevice(found.standIn)) return false;
+    char device[32];
+    char own[32];
+    ::snprintf(own, sizeof own, "%u:%u\n", node.major, node.minor);
+    char file[kLongestPath + 8];
+    ::snprintf(file, sizeof file, "%s/dev", found.standIn);
+    const KeepErrno keep;
+    const int fd = DAEDALUS_NEXT(open)(file, O_RDONLY | O_CLOEXEC);
+    const ssize_t length = fd >= 0 ? ::pread(fd, device, sizeof device - 1, 0) : 0;
+    if (fd >= 0) realClose(fd);
+    return length > 0 && static_cast<size_t>(length) == std::strlen(own) &&
+           std::memcmp(device, own, static_cast<size_t>(length)) == 0;
 }
+
+/// The first of our devices for whose node `isWanted` is true, or nullptr.
+template <class IsWanted>
+udev_device* findDevice(udev* context, IsWanted isWanted) {
+    const proto::NodeEntry* node = nullptr;
+    for (size_t i = 0; (node = shownNode(i)) != nullptr; ++i) {
+        if (isWanted(*node)) return ourDevice(context, i);
+    }
+    return nullptr;
+}
+
+Device& of(udev_device* ours) { return *reinterpret_cast<Device*>(ours); }
 
 }  // namespace
 
@@ -134,19 +158,25 @@ void* findUdev(const char* name) {
     return found;
 }
 
-bool isOurDevice(const void* candidate) { return candidate == &device; }
+bool isOurDevice(const void* candidate) {
+    for (const Device& device : devices) {
+        if (candidate == &device) return true;
+    }
+    return false;
+}
 
 bool isOurEntry(const void* entry) {
     const auto* const at = static_cast<const char*>(entry);
-    const auto* const from = reinterpret_cast<const char*>(&device);
-    return at >= from && at < from + sizeof device;
+    const auto* const from = reinterpret_cast<const char*>(devices);
+    return at >= from && at < from + sizeof devices;
 }
 
-udev_device* ourDevice(udev* context) {
-    const proto::HelloBody* const hello = shownNode();
+udev_device* ourDevice(udev* context, size_t index) {
+    const proto::NodeEntry* const hello = shownNode(index);
     if (hello == nullptr) return nullptr;
     const Locked locked(deviceLock);
-    if (!device.made) makeDevice(*hello);
+    Device& device = devices[index];
+    if (!device.made) makeDevice(*hello, device);
     device.context = context;
     return reinterpret_cast<udev_device*>(&device);
 }
@@ -164,32 +194,37 @@ namespace proto = daedalus::proto;
     } while (false)
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_syspath(udev* context, const char* syspath) {
-    if (syspath != nullptr && isOurSyspath(syspath)) {
-        if (udev_device* const ours = ourDevice(context)) return ours;
+    if (syspath != nullptr) {
+        const auto isIts = [&](const proto::NodeEntry& node) { return isSyspathOf(node, syspath); };
+        if (udev_device* const ours = findDevice(context, isIts)) return ours;
     }
     NEXT_OR(udev_device_new_from_syspath, nullptr, context, syspath);
 }
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_devnum(udev* context, char type, dev_t number) {
-    const proto::HelloBody* const hello = type == 'c' ? shownNode() : nullptr;
-    if (hello != nullptr && number == makedev(hello->major, hello->minor)) return ourDevice(context);
+    if (type == 'c') {
+        const auto isIts = [&](const proto::NodeEntry& node) { return number == makedev(node.major, node.minor); };
+        if (udev_device* const ours = findDevice(context, isIts)) return ours;
+    }
     NEXT_OR(udev_device_new_from_devnum, nullptr, context, type, number);
 }
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_subsystem_sysname(udev* context, const char* subsystem, const char* sysname) {
     if (subsystem != nullptr && sysname != nullptr && std::strcmp(subsystem, "video4linux") == 0) {
-        const proto::HelloBody* const hello = shownNode();
-        if (hello != nullptr && std::strcmp(sysname, baseName(hello->nodePath)) == 0) return ourDevice(context);
+        const auto isIts = [&](const proto::NodeEntry& node) { return std::strcmp(sysname, baseName(node.nodePath)) == 0; };
+        if (udev_device* const ours = findDevice(context, isIts)) return ours;
     }
     NEXT_OR(udev_device_new_from_subsystem_sysname, nullptr, context, subsystem, sysname);
 }
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_device_id(udev* context, const char* id) {
-    const proto::HelloBody* const hello = id != nullptr && id[0] == 'c' ? shownNode() : nullptr;
-    char ours[32];
-    if (hello != nullptr) {
-        ::snprintf(ours, sizeof ours, "c%u:%u", hello->major, hello->minor);
-        if (std::strcmp(id, ours) == 0) return ourDevice(context);
+    if (id != nullptr && id[0] == 'c') {
+        const auto isIts = [&](const proto::NodeEntry& node) {
+            char own[32];
+            ::snprintf(own, sizeof own, "c%u:%u", node.major, node.minor);
+            return std::strcmp(id, own) == 0;
+        };
+        if (udev_device* const ours = findDevice(context, isIts)) return ours;
     }
     NEXT_OR(udev_device_new_from_device_id, nullptr, context, id);
 }
@@ -203,26 +238,26 @@ DAEDALUS_EXPORT udev_device* udev_device_new_from_device_id(udev* context, const
 
 DEVICE_CALL(udev_device*, udev_device_ref, device_, nullptr)
 DEVICE_CALL(udev_device*, udev_device_unref, nullptr, nullptr)
-DEVICE_CALL(udev*, udev_device_get_udev, device.context, nullptr)
-DEVICE_CALL(const char*, udev_device_get_syspath, device.syspath, nullptr)
-DEVICE_CALL(const char*, udev_device_get_devpath, device.syspath + std::strlen("/sys"), nullptr)
+DEVICE_CALL(udev*, udev_device_get_udev, of(device_).context, nullptr)
+DEVICE_CALL(const char*, udev_device_get_syspath, of(device_).syspath, nullptr)
+DEVICE_CALL(const char*, udev_device_get_devpath, of(device_).syspath + std::strlen("/sys"), nullptr)
 DEVICE_CALL(const char*, udev_device_get_subsystem, "video4linux", nullptr)
 DEVICE_CALL(const char*, udev_device_get_devtype, nullptr, nullptr)
-DEVICE_CALL(const char*, udev_device_get_sysname, baseName(device.devnode), nullptr)
-DEVICE_CALL(const char*, udev_device_get_sysnum, device.devnode + std::strlen("/dev/video"), nullptr)
-DEVICE_CALL(const char*, udev_device_get_devnode, device.devnode, nullptr)
+DEVICE_CALL(const char*, udev_device_get_sysname, baseName(of(device_).devnode), nullptr)
+DEVICE_CALL(const char*, udev_device_get_sysnum, of(device_).devnode + std::strlen("/dev/video"), nullptr)
+DEVICE_CALL(const char*, udev_device_get_devnode, of(device_).devnode, nullptr)
 DEVICE_CALL(const char*, udev_device_get_driver, nullptr, nullptr)
 DEVICE_CALL(const char*, udev_device_get_action, nullptr, nullptr)
-DEVICE_CALL(dev_t, udev_device_get_devnum, makedev(shownNode()->major, shownNode()->minor), makedev(0, 0))
+DEVICE_CALL(dev_t, udev_device_get_devnum, of(device_).number, makedev(0, 0))
 DEVICE_CALL(unsigned long long, udev_device_get_seqnum, 0, 0)
 DEVICE_CALL(unsigned long long, udev_device_get_usec_since_initialized, 1, 0)
 DEVICE_CALL(int, udev_device_get_is_initialized, 1, -ENODEV)
 DEVICE_CALL(udev_device*, udev_device_get_parent, nullptr, nullptr)
 DEVICE_CALL(udev_list_entry*, udev_device_get_devlinks_list_entry, nullptr, nullptr)
-DEVICE_CALL(udev_list_entry*, udev_device_get_properties_list_entry, asList(&device.properties[0]), nullptr)
+DEVICE_CALL(udev_list_entry*, udev_device_get_properties_list_entry, asList(&of(device_).properties[0]), nullptr)
 DEVICE_CALL(udev_list_entry*, udev_device_get_tags_list_entry, nullptr, nullptr)
 DEVICE_CALL(udev_list_entry*, udev_device_get_current_tags_list_entry, nullptr, nullptr)
-DEVICE_CALL(udev_list_entry*, udev_device_get_sysattr_list_entry, asList(&device.attributes[0]), nullptr)
+DEVICE_CALL(udev_list_entry*, udev_device_get_sysattr_list_entry, asList(&of(device_).attributes[0]), nullptr)
 
 DAEDALUS_EXPORT udev_device* udev_device_get_parent_with_subsystem_devtype(udev_device* device_, const char* subsystem,
                                                                            const char* devtype) {
@@ -231,12 +266,13 @@ DAEDALUS_EXPORT udev_device* udev_device_get_parent_with_subsystem_devtype(udev_
 }
 
 DAEDALUS_EXPORT const char* udev_device_get_property_value(udev_device* device_, const char* key) {
-    if (isOurDevice(device_)) return key != nullptr ? findValue(&device.properties[0], key) : nullptr;
+    if (isOurDevice(device_)) return key != nullptr ? findValue(&of(device_).properties[0], key) : nullptr;
     NEXT_OR(udev_device_get_property_value, nullptr, device_, key);
 }
 
 DAEDALUS_EXPORT const char* udev_device_get_sysattr_value(udev_device* device_, const char* attribute) {
     if (!isOurDevice(device_)) NEXT_OR(udev_device_get_sysattr_value, nullptr, device_, attribute);
+    const Device& device = of(device_);
     for (size_t i = 0; attribute != nullptr && i < kAttributes; ++i) {
         if (std::strcmp(device.attributes[i].name, attribute) == 0) return device.attributeValues[i];
     }

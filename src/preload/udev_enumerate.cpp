@@ -26,11 +26,15 @@ struct Enumeration {
     bool bySubsystem;  ///< at least one subsystem was asked for
     bool subsystem;    ///< and ours is one of them
     bool bySysname;
-    bool sysname;
-    bool refused;  ///< a match that our device does not meet
     bool scanned;
+    // One bit for each of our devices:
+    uint32_t sysnames;  ///< whose name was asked for
+    uint32_t refused;   ///< that do not meet some match
     udev_list_entry* realHead;
+    char entries[proto::kMaxNodes];  ///< their addresses stand for our devices in its list
 };
+
+constexpr uint32_t kAll = ~uint32_t{0};
 
 Lock enumerationsLock;
 Enumeration* enumerations = nullptr;  // guarded by enumerationsLock; never freed, but used again
@@ -60,18 +64,41 @@ void add(udev_enumerate* real, udev* context) {
     place->context = context;
 }
 
-/// An entry for our device in an enumeration's list is the Enumeration itself.
-Enumeration* asEnumeration(udev_list_entry* entry) {
+/// The enumeration in whose list `entry` stands for one of our devices, and which one.
+Enumeration* asEnumeration(udev_list_entry* entry, size_t& index) {
     const Locked locked(enumerationsLock);
+    const auto* const at = reinterpret_cast<const char*>(entry);
     for (Enumeration* known = enumerations; known != nullptr; known = known->next) {
-        if (reinterpret_cast<udev_list_entry*>(known) == entry) return known;
+        if (at < known->entries || at >= known->entries + sizeof known->entries) continue;
+        index = static_cast<size_t>(at - known->entries);
+        return known;
     }
     return nullptr;
 }
 
-bool matches(const Enumeration& wanted) {
-    return wanted.scanned && !wanted.refused && (!wanted.bySubsystem || wanted.subsystem) &&
-           (!wanted.bySysname || wanted.sysname) && ourDevice(wanted.context) != nullptr;
+bool matches(const Enumeration& wanted, size_t index) {
+    const uint32_t bit = 1U << index;
+    return wanted.scanned && (wanted.refused & bit) == 0 && (!wanted.bySubsystem || wanted.subsystem) &&
+           (!wanted.bySysname || (wanted.sysnames & bit) != 0);
+}
+
+/// The entry of the first of our devices from `index` on that is wanted; behind the last the real list begins.
+udev_list_entry* entryFrom(Enumeration& known, size_t index) {
+    for (; ourDevice(known.context, index) != nullptr; ++index) {
+        if (matches(known, index)) return reinterpret_cast<udev_list_entry*>(&known.entries[index]);
+    }
+    return known.realHead;
+}
+
+/// The bits of our devices of which `isTrue(device)`.
+template <class IsTrue>
+uint32_t devicesWhere(const Enumeration& known, IsTrue isTrue) {
+    uint32_t bits = 0;
+    udev_device* device = nullptr;
+    for (size_t i = 0; (device = ourDevice(known.context, i)) != nullptr; ++i) {
+        if (isTrue(device)) bits |= 1U << i;
+    }
+    return bits;
 }
 
 bool fits(const char* pattern, const char* value) {
@@ -115,45 +142,47 @@ DAEDALUS_EXPORT int udev_enumerate_add_match_subsystem(udev_enumerate* enumerate
 
 DAEDALUS_EXPORT int udev_enumerate_add_nomatch_subsystem(udev_enumerate* enumerate, const char* subsystem) {
     Enumeration* const known = find(enumerate);
-    if (known != nullptr && subsystem != nullptr && fits(subsystem, "video4linux")) known->refused = true;
+    if (known != nullptr && subsystem != nullptr && fits(subsystem, "video4linux")) known->refused = kAll;
     NEXT_OR(udev_enumerate_add_nomatch_subsystem, -ENOENT, enumerate, subsystem);
 }
 
 DAEDALUS_EXPORT int udev_enumerate_add_match_sysname(udev_enumerate* enumerate, const char* sysname) {
     if (Enumeration* const known = find(enumerate); known != nullptr && sysname != nullptr) {
-        udev_device* const ours = ourDevice(known->context);
         known->bySysname = true;
-        known->sysname = known->sysname || (ours != nullptr && fits(sysname, udev_device_get_sysname(ours)));
+        known->sysnames |=
+            devicesWhere(*known, [&](udev_device* ours) { return fits(sysname, udev_device_get_sysname(ours)); });
     }
     NEXT_OR(udev_enumerate_add_match_sysname, -ENOENT, enumerate, sysname);
 }
 
 DAEDALUS_EXPORT int udev_enumerate_add_match_sysattr(udev_enumerate* enumerate, const char* attribute, const char* value) {
     if (Enumeration* const known = find(enumerate); known != nullptr && attribute != nullptr) {
-        udev_device* const ours = ourDevice(known->context);
-        const char* const is = ours != nullptr ? udev_device_get_sysattr_value(ours, attribute) : nullptr;
-        if (is == nullptr || !fits(value, is)) known->refused = true;
+        known->refused |= devicesWhere(*known, [&](udev_device* ours) {
+            const char* const is = udev_device_get_sysattr_value(ours, attribute);
+            return is == nullptr || !fits(value, is);
+        });
     }
     NEXT_OR(udev_enumerate_add_match_sysattr, -ENOENT, enumerate, attribute, value);
 }
 
 DAEDALUS_EXPORT int udev_enumerate_add_match_property(udev_enumerate* enumerate, const char* key, const char* value) {
     if (Enumeration* const known = find(enumerate); known != nullptr && key != nullptr) {
-        udev_device* const ours = ourDevice(known->context);
-        const char* const is = ours != nullptr ? udev_device_get_property_value(ours, key) : nullptr;
-        if (is == nullptr || !fits(value, is)) known->refused = true;
+        known->refused |= devicesWhere(*known, [&](udev_device* ours) {
+            const char* const is = udev_device_get_property_value(ours, key);
+            return is == nullptr || !fits(value, is);
+        });
     }
     NEXT_OR(udev_enumerate_add_match_property, -ENOENT, enumerate, key, value);
 }
 
 DAEDALUS_EXPORT int udev_enumerate_add_match_tag(udev_enumerate* enumerate, const char* tag) {
-    if (Enumeration* const known = find(enumerate); known != nullptr && tag != nullptr) known->refused = true;
+    if (Enumeration* const known = find(enumerate); known != nullptr && tag != nullptr) known->refused = kAll;
     NEXT_OR(udev_enumerate_add_match_tag, -ENOENT, enumerate, tag);
 }
 
 DAEDALUS_EXPORT int udev_enumerate_add_match_parent(udev_enumerate* enumerate, udev_device* parent) {
     if (Enumeration* const known = find(enumerate); known != nullptr && parent != nullptr) {
-        known->refused = known->refused || !isOurDevice(parent);
+        known->refused |= devicesWhere(*known, [&](udev_device* ours) { return ours != parent; });
     }
     if (isOurDevice(parent)) return 0;
     NEXT_OR(udev_enumerate_add_match_parent, -ENOENT, enumerate, parent);
@@ -165,36 +194,40 @@ DAEDALUS_EXPORT int udev_enumerate_scan_devices(udev_enumerate* enumerate) {
     const auto next = DAEDALUS_NEXT_UDEV(udev_enumerate_scan_devices);
     const int result = next != nullptr ? next(enumerate) : -ENOENT;
     // A host without /sys still has our device.
-    return known != nullptr && matches(*known) ? 0 : result;
+    return known != nullptr && entryFrom(*known, 0) != known->realHead ? 0 : result;
 }
 
 DAEDALUS_EXPORT udev_list_entry* udev_enumerate_get_list_entry(udev_enumerate* enumerate) {
     const auto next = DAEDALUS_NEXT_UDEV(udev_enumerate_get_list_entry);
     udev_list_entry* const head = next != nullptr ? next(enumerate) : nullptr;
     Enumeration* const known = find(enumerate);
-    if (known == nullptr || !matches(*known)) return head;
+    if (known == nullptr) return head;
     known->realHead = head;
-    return reinterpret_cast<udev_list_entry*>(known);
+    return entryFrom(*known, 0);
 }
 
 DAEDALUS_EXPORT udev_list_entry* udev_list_entry_get_next(udev_list_entry* entry) {
     if (entry == nullptr) return nullptr;
     if (isOurEntry(entry)) return nextOfDevice(entry);
-    if (const Enumeration* const known = asEnumeration(entry)) return known->realHead;
+    size_t index = 0;
+    if (Enumeration* const known = asEnumeration(entry, index)) return entryFrom(*known, index + 1);
     NEXT_OR(udev_list_entry_get_next, nullptr, entry);
 }
 
 DAEDALUS_EXPORT const char* udev_list_entry_get_name(udev_list_entry* entry) {
     if (entry == nullptr) return nullptr;
     if (isOurEntry(entry)) return nameOfDevice(entry);
-    if (const Enumeration* const known = asEnumeration(entry)) return udev_device_get_syspath(ourDevice(known->context));
+    size_t index = 0;
+    if (const Enumeration* const known = asEnumeration(entry, index))
+        return udev_device_get_syspath(ourDevice(known->context, index));
     NEXT_OR(udev_list_entry_get_name, nullptr, entry);
 }
 
 DAEDALUS_EXPORT const char* udev_list_entry_get_value(udev_list_entry* entry) {
     if (entry == nullptr) return nullptr;
     if (isOurEntry(entry)) return valueOfDevice(entry);
-    if (asEnumeration(entry) != nullptr) return nullptr;
+    size_t index = 0;
+    if (asEnumeration(entry, index) != nullptr) return nullptr;
     NEXT_OR(udev_list_entry_get_value, nullptr, entry);
 }
 
@@ -204,10 +237,12 @@ DAEDALUS_EXPORT udev_list_entry* udev_list_entry_get_by_name(udev_list_entry* en
         while (entry != nullptr && std::strcmp(nameOfDevice(entry), name) != 0) entry = nextOfDevice(entry);
         return entry;
     }
-    if (const Enumeration* const known = asEnumeration(entry)) {
+    size_t index = 0;
+    while (const Enumeration* const known = asEnumeration(entry, index)) {
         if (std::strcmp(udev_list_entry_get_name(entry), name) == 0) return entry;
-        if (known->realHead == nullptr) return nullptr;
-        entry = known->realHead;
+        entry = udev_list_entry_get_next(entry);
+        if (entry == nullptr || entry == known->realHead) break;
     }
+    if (entry == nullptr) return nullptr;
     NEXT_OR(udev_list_entry_get_by_name, nullptr, entry, name);
 }

@@ -13,16 +13,19 @@ namespace {
 
 class InprocEndpoint : public Endpoint {
 public:
-    explicit InprocEndpoint(const device::DeviceOptions& options)
-        : Endpoint("decoder in this process"), daemon_(options), loopThread_([this] { daemon_.run(); }) {}
+    explicit InprocEndpoint(const device::DeviceOptions& options) : Endpoint("decoder in this process"), daemon_(options) {}
     ~InprocEndpoint() override {
         file_.reset();
+        if (!loopThread_.joinable()) return;
         daemon_.stop();
         loopThread_.join();
     }
 
     [[nodiscard]] Result<> open() {
-        auto file = transport::openInproc(daemon_.loop(), daemon_.node(), O_NONBLOCK);
+        auto node = daemon_.addNode(*daemon::defaultKinds().front(), "/dev/video0");
+        if (!node) return fail(node.error());
+        loopThread_ = std::thread([this] { daemon_.run(); });
+        auto file = transport::openInproc(daemon_.loop(), **node, O_NONBLOCK);
         if (!file) return fail(file.error());
         file_ = std::move(*file);
         return {};

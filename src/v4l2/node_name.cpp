@@ -45,9 +45,9 @@ bool isNodeTaken(unsigned number, const HostFolders& host) {
     return false;
 }
 
-std::optional<unsigned> freeNode(const HostFolders& host) {
+std::optional<unsigned> freeNode(const HostFolders& host, const std::function<bool(unsigned)>& isHeld) {
     for (unsigned number = 0; number < kNodeNumbers; ++number)
-        if (!isNodeTaken(number, host)) return number;
+        if (!(isHeld && isHeld(number)) && !isNodeTaken(number, host)) return number;
     return std::nullopt;
 }
 

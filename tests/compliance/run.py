@@ -53,7 +53,7 @@ def main():
     parser.add_argument("--nobody", action="store_true")
     parser.add_argument("--seccomp", default="")
     options = parser.parse_args()
-    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes)
+    under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes, options.nodes)
     under_test.node_options += ["--codecs", options.codecs] if options.codecs else []
     if not options.cuse:
         return examine(under_test, under_test.run, options)

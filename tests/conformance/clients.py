@@ -37,8 +37,10 @@ SHORT_CASES = {
     "h263": [("h263_small.h263", "h263parse")],
     "vc1": [("vc1_whole.vc1", None)],
 }
+# Only on a node of that kind: a stateful one does not list it. FFmpeg has no V4L2 decoder of it.
+JPEG_CASES = {"jpeg": [("mjpeg.mjpeg", "jpegparse")]}
 ELEMENT = {"h264": "v4l2h264dec", "hevc": "v4l2h265dec", "vp8": "v4l2vp8dec", "vp9": "v4l2vp9dec", "mpeg2": "v4l2mpeg2dec"}
-ELEMENT |= {"mpeg4": "v4l2mpeg4dec", "h263": "v4l2h263dec"}
+ELEMENT |= {"mpeg4": "v4l2mpeg4dec", "h263": "v4l2h263dec", "jpeg": "v4l2jpegdec"}
 
 
 def ffmpeg_command(codec, path):
@@ -97,7 +99,7 @@ def main():
     parser.add_argument("--preload", default="")
     decoder.add_planes(parser)
     parser.add_argument("--cache", required=True, type=pathlib.Path)
-    parser.add_argument("--codec", action="append", choices=list(CASES))
+    parser.add_argument("--codec", action="append", choices=[*CASES, *JPEG_CASES])
     parser.add_argument("--io", default="mmap", choices=["mmap", "dmabuf"])
     parser.add_argument("--short", action="store_true", help="one small stream of each codec")
     parser.add_argument("--nobody", action="store_true")
@@ -107,8 +109,9 @@ def main():
     if options.within:
         under_test = decoder.Within()
     else:
-        under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes)
+        under_test = decoder.Decoder(options.daedalus, options.preload, options.nobody, options.seccomp, options.planes, options.nodes)
     cases = SHORT_CASES if options.short else CASES
+    cases = JPEG_CASES if options.nodes == "jpeg" else cases
     failed, cells = 0, measured.Cells()
     for codec in options.codec or cases:
         for case in cases[codec]:

@@ -143,7 +143,7 @@ except OSError as error:
 
 # proto/wire.h: Request {kind, flags, session, value, length, sequence, cmd, ...}, and what this build speaks.
 REQUEST = struct.Struct("=IIQQQII16x")
-HELLO, PROTOCOL = 1, 1
+HELLO, PROTOCOL = 1, 2
 
 
 class OtherDaemon:
@@ -178,7 +178,8 @@ class OtherDaemon:
     def answer(self, client, request):
         kind, sequence = request[0], request[5]
         assert kind == HELLO, f"asked for {kind} after an answer that ends the conversation"
-        body = b"" if self.looks else struct.pack("=IIQII64s32sQ", PROTOCOL + 1, 0, 7, 81, 250, b"/dev/video250", b"other", 0)
+        body = b"" if self.looks else struct.pack(
+            "=IIQIIQ II64s32sQ", PROTOCOL + 1, 0, 7, 0, 1, 0, 81, 250, b"/dev/video250", b"other", 0)
         client.send(struct.pack("=IiIIQII32x", sequence, errno.EPROTO if self.looks else 0, 0, 0, 0, len(body), 0) + body)
 
 

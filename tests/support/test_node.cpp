@@ -32,9 +32,10 @@ private:
     std::unique_ptr<transport::InprocFile> file_;
 };
 
-/// The options of a node, single-planar where the clients are.
+/// The options of a node: single-planar where the clients are, and of the kind that the environment names.
 device::DeviceOptions inForce(device::DeviceOptions options, bool converts) {
     if (converts) options.planes = v4l2::PlanesApi::Single;
+    if (TestNode::isJpeg()) options.kind = &device::kJpegDecoder;
     return options;
 }
 
@@ -56,6 +57,11 @@ std::string TestNode::transport() {
 bool TestNode::isSinglePlanar() {
     const char* planes = std::getenv("DAEDALUS_TEST_PLANES");
     return planes && std::string_view(planes) == "single";
+}
+
+bool TestNode::isJpeg() {
+    const char* kind = std::getenv("DAEDALUS_TEST_KIND");
+    return kind && std::string_view(kind) == "jpeg";
 }
 
 TestNode::TestNode(std::unique_ptr<codec::Factory> codecs, unsigned threads, device::DeviceOptions options)
@@ -102,6 +108,10 @@ void TestNode::onLoop(const std::function<void()>& task) {
         done.set_value();
     });
     done.get_future().wait();
+}
+
+void TestNode::unplug() {
+    onLoop([this] { node_.unplug(); });
 }
 
 uint64_t TestNode::cuseRoundTrips() {

@@ -47,6 +47,9 @@ public:
     /// A new session. `flags`: O_NONBLOCK or 0.
     [[nodiscard]] std::unique_ptr<Client> open(int flags = 0);
 
+    /// Takes the node away from its clients, as from a host.
+    void unplug();
+
     /// Over CUSE: how many requests the kernel has sent so far.
     [[nodiscard]] uint64_t cuseRoundTrips();
     /// Over CUSE: removes the device, as a daemon that ends.
@@ -54,6 +57,8 @@ public:
 
     /// The name of the transport in use.
     [[nodiscard]] static std::string transport();
+    /// Whether DAEDALUS_TEST_KIND says that the node is one of the kind "jpeg"; it is a stateful one else.
+    [[nodiscard]] static bool isJpeg();
     /// Whether DAEDALUS_TEST_PLANES says so.
     [[nodiscard]] static bool isSinglePlanar();
 

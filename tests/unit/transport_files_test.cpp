@@ -38,6 +38,7 @@ public:
         Result<memory::MemoryRef> mmap(uint64_t, size_t) override { return fail(EINVAL); }
         uint32_t readiness() const override { return POLLPRI; }
         void onReadiness(std::function<void()>) override {}
+        void endCalls(int) override {}
         uid_t owner() const override { return ::getuid(); }
     };
 
@@ -61,6 +62,7 @@ public:
     Result<memory::MemoryRef> mmap(uint64_t, size_t) override { return fail(EINVAL); }
     uint32_t readiness() const override { return 0; }
     void onReadiness(std::function<void()>) override {}
+    void endCalls(int) override {}
     uid_t owner() const override { return ::getuid(); }
 };
 
@@ -198,14 +200,20 @@ TEST_CASE("over the socket, an answer brings a file, which calls then name by it
     const std::string path = "/tmp/daedalus-files-" + std::to_string(::getpid()) + ".socket";
     std::unique_ptr<transport::socket::Server> server;
     thread.run([&] {
-        transport::socket::Backend backend{.open = [](const std::string&, uid_t) { return openParent(); },
+        transport::socket::Backend backend{.nodes =
+                                               [] {
+                                                   return std::vector<transport::socket::Backend::Node>{{250, "Test"}};
+                                               },
+                                           .generation = {},
+                                           .open = [](unsigned, const std::string&, uid_t) { return openParent(); },
                                            .follows = ioctl::followedCalls()};
-        server = *transport::socket::Server::listen(thread.loop(), std::move(backend), path, {.nodePath = "/dev/video250"});
+        server = *transport::socket::Server::listen(thread.loop(), std::move(backend), path);
     });
     {
         WireClient client(path);
         proto::Request open{};
         open.kind = proto::Kind::Open;
+        open.value = 250;
         const auto opened = client.ask(open);
         REQUIRE((opened.reply.error == 0 && opened.fd));
         const uint64_t parent = opened.reply.value;
@@ -216,6 +224,8 @@ TEST_CASE("over the socket, an answer brings a file, which calls then name by it
         CHECK(brought.reply.fds[0].flags == O_CLOEXEC);
         const uint64_t child = sessionOf(brought.fd.get());
         REQUIRE((child != 0 && child != parent));
+        CHECK(proto::nodeOf(parent) == 250);
+        CHECK(proto::nodeOf(child) == 250);
 
         constexpr int kNumber = 77;
         const auto buffer = bufferOfRequest(kNumber);

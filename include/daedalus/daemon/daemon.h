@@ -1,20 +1,29 @@
-// One decoder node in this process: everything between a transport and the codec, put together.
+// The nodes of this process: everything between a transport and the codec, put together.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/result.h"
 #include "daedalus/codec/decoder.h"
 #include "daedalus/device/device.h"
 #include "daedalus/ioctl/node.h"
+#include "daedalus/ioctl/registry.h"
 
 namespace daedalus::daemon {
 
-/// Owns the loop, the workers, the codecs, the device and its node. Everything but stop() belongs to the thread that calls
-/// run(), or to any one thread before that.
+/// Nodes by their kinds, as the command line names them.
+using NodeKinds = std::vector<const ioctl::NodeKind*>;
+/// What --nodes has where nobody says it.
+[[nodiscard]] NodeKinds defaultKinds();
+/// "KIND[,KIND...]", or what is wrong with the text.
+[[nodiscard]] std::string parseKinds(const std::string& text, NodeKinds& into);
+
+/// Owns the loop, the workers, the codecs and the nodes. Everything but stop() belongs to the thread that calls run(), or to
+/// any one thread before that.
 class Daemon {
 public:
     /// Each of its nodes follows `options`.
@@ -23,12 +32,13 @@ public:
     Daemon(const Daemon&) = delete;
     Daemon& operator=(const Daemon&) = delete;
 
-    /// Takes clients of the preload library at a socket of this path, and shows them the node at `nodePath`. EADDRINUSE if
-    /// another daemon is alive there.
-    [[nodiscard]] Result<> listen(const std::string& socketPath, const std::string& nodePath);
-    /// Serves the character device `nodePath` ("/dev/videoN") too, by CUSE. The first one and the socket are one node; each
-    /// further one has sessions and priorities of its own. Errors as transport::serveCuse().
-    [[nodiscard]] Result<> addCuse(const std::string& nodePath);
+    /// Adds a node that clients of the socket find at `nodePath`. Errors as ioctl::Registry::add().
+    [[nodiscard]] Result<std::shared_ptr<ioctl::Node>> addNode(const ioctl::NodeKind& kind, const std::string& nodePath);
+    /// Takes clients of the preload library at a socket of this path, and shows them the nodes. EADDRINUSE if another daemon is
+    /// alive there.
+    [[nodiscard]] Result<> listen(const std::string& socketPath);
+    /// Serves a node as the character device `devicePath` ("/dev/videoN") too, by CUSE. Errors as transport::serveCuse().
+    [[nodiscard]] Result<> addCuse(ioctl::Node& node, const std::string& devicePath);
     /// Serves until stop().
     void run();
     /// Ends run(). Any thread.
@@ -45,7 +55,7 @@ public:
     [[nodiscard]] const char* decoderName(v4l2::Codec codec) const;
 
     [[nodiscard]] EventLoop& loop();
-    [[nodiscard]] ioctl::Node& node();
+    [[nodiscard]] const ioctl::Registry& nodes() const;
 
 private:
     struct Impl;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "daedalus/daemon/daemon.h"
 #include "daedalus/device/device.h"
 
 namespace daedalus::daemon {
@@ -28,6 +29,8 @@ struct RunOptions {
     Reach reach = Reach::Auto;
     /// The decoder of a private daemon.
     device::DeviceOptions decoder;
+    /// One node of each, the first at `node`.
+    NodeKinds nodes = defaultKinds();
     /// Does not say which node is served.
     bool quiet = false;
 };

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "daedalus/base/result.h"
+#include "daedalus/daemon/daemon.h"
 #include "daedalus/device/device.h"
 
 namespace daedalus::daemon {
@@ -18,6 +19,8 @@ struct ServeOptions {
     /// Their names, "videoN", with commas between them; empty: one, the first that is free.
     std::string cuseNames;
     device::DeviceOptions decoder;
+    /// One node of each, the first at `node`.
+    NodeKinds nodes = defaultKinds();
 };
 
 /// /run/daedalus/daedalus.sock for root, $XDG_RUNTIME_DIR/daedalus.sock for others; ENOENT where that variable is not set.

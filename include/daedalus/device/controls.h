@@ -72,7 +72,9 @@ public:
 /// `context` must outlive it.
 class StreamControls final : public Controls {
 public:
-    StreamControls(const codec::Factory& codecs, const m2m::StatefulContext& context) : codecs_(codecs), context_(context) {}
+    /// `isOfKind`: whether nodes of this kind have a control, if its codec is decoded.
+    StreamControls(const codec::Factory& codecs, const m2m::StatefulContext& context, bool (*isOfKind)(const ControlInfo&))
+        : codecs_(codecs), context_(context), isOfKind_(isOfKind) {}
 
     const ControlInfo* find(uint32_t id) const override;
     Result<int64_t> get(const ControlInfo& control) const override;
@@ -80,10 +82,13 @@ public:
     std::vector<const ControlInfo*> takeChanged() override;
 
 private:
-    [[nodiscard]] bool has(const ControlInfo& control) const { return !control.codec || codecs_.supports(*control.codec); }
+    [[nodiscard]] bool has(const ControlInfo& control) const {
+        return isOfKind_(control) && (!control.codec || codecs_.supports(*control.codec));
+    }
 
     const codec::Factory& codecs_;
     const m2m::StatefulContext& context_;
+    bool (*const isOfKind_)(const ControlInfo&);
     std::map<uint32_t, std::vector<std::byte>> known_;
 };
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "daedalus/device/controls.h"
@@ -21,6 +22,11 @@ struct SessionParts {
 struct DecoderKind {
     const char* card;       ///< the name in QUERYCAP, where the options give none
     uint32_t capabilities;  ///< V4L2_CAP_*: device_caps
+    /// The coded formats that OUTPUT can have, as far as they are decoded, and those of them that ENUM_FMT tells.
+    bool (*takes)(const v4l2::CodedFormat& coded);
+    bool (*lists)(const v4l2::CodedFormat& coded);
+    /// The colours of all its formats, whatever a client asks for; nothing if those are the client's and the stream's.
+    std::optional<v4l2::Colorimetry> colorimetry;
     /// Makes the parts of a session of that name. `resources.codecs` and `listener` outlive them.
     SessionParts (*makeParts)(const m2m::Resources& resources, const std::string& name,
                               m2m::StatefulContext::Listener& listener);
@@ -28,5 +34,7 @@ struct DecoderKind {
 
 /// The stateful decoder: streams of many codecs.
 extern const DecoderKind kStatefulDecoder;
+/// The JPEG decoder, as kernel drivers of such hardware are: pictures of one codec, with that codec's colours.
+extern const DecoderKind kJpegDecoder;
 
 }  // namespace daedalus::device

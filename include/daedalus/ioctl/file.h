@@ -1,6 +1,7 @@
 // What a client can hold: an open file, whatever it is an open of.
 #pragma once
 
+#include <poll.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -14,6 +15,9 @@ namespace daedalus::ioctl {
 
 struct Call;
 class Reply;
+
+/// What poll() says of a file whose node was unplugged.
+inline constexpr uint32_t kUnplugged = POLLHUP | POLLERR | POLLPRI;
 
 /// One open file: which ioctls it takes, whether it is ready, whose it is. Made by Node::open(), or brought by an Answer; the
 /// transport owns it. Dropping a File closes it: parked calls are answered with EBADF, buffers that a worker still has are
@@ -34,18 +38,21 @@ public:
     /// The memory behind a mem_offset of this file's MMAP buffers. EINVAL for an offset that is not one, or a `length` (bytes)
     /// that is longer than the plane rounded up to pages.
     [[nodiscard]] virtual Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) = 0;
-    /// What poll() would say now: a mask of POLLIN, POLLRDNORM, POLLOUT, POLLWRNORM, POLLPRI, POLLERR. Level, without regard
-    /// to what the caller asks for.
+    /// What poll() would say now: a mask of POLLIN, POLLRDNORM, POLLOUT, POLLWRNORM, POLLPRI, POLLERR; POLLHUP once its node is
+    /// unplugged. Level, without regard to what the caller asks for.
     [[nodiscard]] virtual uint32_t readiness() const = 0;
     /// Calls `listener` whenever readiness() may have changed (also inside ioctl(), before its reply is answered). The
     /// listener must not call back into the file except readiness().
     virtual void onReadiness(std::function<void()> listener) = 0;
+    /// Answers the calls that wait with this errno.
+    virtual void endCalls(int error) = 0;
     /// Who opened it.
     [[nodiscard]] virtual uid_t owner() const = 0;
 };
 
-/// What poll() answers to who asks for `events`, of a file's readiness(): those of them that are set, and POLLERR, asked for or
-/// not. But v4l2_m2m_poll() looks at the queues only for those who ask for data: to others their error is not told.
+/// What poll() answers to who asks for `events`, of a file's readiness(): those of them that are set, and POLLERR and
+/// POLLHUP, asked for or not. But v4l2_m2m_poll() looks at the queues only for those who ask for data: to others their error is
+/// not told.
 [[nodiscard]] uint32_t answerToPoll(uint32_t readiness, uint32_t events);
 
 }  // namespace daedalus::ioctl

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <unordered_set>
 
 #include "daedalus/base/result.h"
 #include "daedalus/ioctl/call.h"
@@ -16,19 +17,31 @@ class Device;
 
 namespace daedalus::ioctl {
 
-/// One node (/dev/videoN). Files must be gone before it. Loop thread.
-class Node {
+class NodeFile;
+
+/// One node (/dev/videoN). Files must be gone before it, unless a shared_ptr owns it: then they keep it alive. Loop thread.
+class Node : public std::enable_shared_from_this<Node> {
 public:
     explicit Node(device::Device& device);
-    ~Node();
-    /// A new session. `client` names the client in log lines ("pid 1234 ffmpeg"), `user` is who it runs as. ENOMEM, EMFILE at
-    /// a limit of sessions.
+    virtual ~Node();
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    /// A new file. `client` names the client in log lines ("pid 1234 ffmpeg"), `user` is who it runs as. ENOMEM, EMFILE at
+    /// a limit of sessions, ENODEV after unplug().
     [[nodiscard]] Result<std::unique_ptr<File>> open(std::string client, uid_t user);
+    /// The device is gone, as far as clients see: all calls on its files are ENODEV from now on, those that wait included, and
+    /// poll() says POLLHUP.
+    void unplug();
     [[nodiscard]] const NodeKind& kind() const { return kind_; }
+    [[nodiscard]] device::Device& device() { return device_; }
 
 private:
+    friend NodeFile;
     device::Device& device_;
     const NodeKind& kind_;
+    bool unplugged_ = false;
+    std::unordered_set<NodeFile*> files_;
 };
 
 }  // namespace daedalus::ioctl

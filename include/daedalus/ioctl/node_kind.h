@@ -21,8 +21,8 @@ class Device;
 namespace daedalus::ioctl {
 
 /// What a file is an open of. A row of the ioctl table says for which of these it is valid.
-enum class FileKind : uint8_t { Stateful };
-inline constexpr size_t kFileKinds = 1;
+enum class FileKind : uint8_t { Stateful, Jpeg };
+inline constexpr size_t kFileKinds = 2;
 
 /// One kind of node: a line of the table.
 struct NodeKind {

@@ -9,10 +9,11 @@
 #include "daedalus/base/result.h"
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/ioctl/node.h"
+#include "daedalus/ioctl/registry.h"
 
 namespace daedalus::transport {
 
-/// How the node looks to clients.
+/// How a single node looks to clients.
 struct SocketOptions {
     std::string nodePath;  ///< "/dev/videoN"
     std::string card = "Daedalus decoder";
@@ -21,8 +22,8 @@ struct SocketOptions {
     bool hasSysfs = true;
 };
 
-/// Serves one node to preload clients (proto/wire.h is the protocol, and has the names of the environment variables that a
-/// client needs). Loop thread; must be gone before the node and the loop.
+/// Serves nodes to preload clients (proto/wire.h is the protocol, and has the names of the environment variables that a
+/// client needs). Loop thread; must be gone before the nodes and the loop.
 class SocketServer {
 public:
     virtual ~SocketServer() = default;
@@ -30,12 +31,15 @@ public:
     [[nodiscard]] virtual size_t sessions() const = 0;
     /// Called when sessions() falls to 0.
     virtual void onIdle(std::function<void()> callback) = 0;
-    /// The path at which clients find the node.
-    [[nodiscard]] virtual const std::string& nodePath() const = 0;
+    /// The path at which clients find the first node; empty if there is none.
+    [[nodiscard]] virtual std::string nodePath() const = 0;
 };
 
 /// Listens on `path` (a socket file that this creates with mode 0600 and removes at the end; a stale one of a dead daemon is
-/// replaced, a live one gives EADDRINUSE, anything else there ENOTSOCK). EINVAL if options.nodePath is not "/dev/videoN".
+/// replaced, a live one gives EADDRINUSE, anything else there ENOTSOCK). Clients find what `nodes` lists now and later.
+[[nodiscard]] Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Registry& nodes,
+                                                                 const std::string& path);
+/// The same for one node that is there all the time. EINVAL if options.nodePath is not "/dev/videoN".
 [[nodiscard]] Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
                                                                  const SocketOptions& options);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,7 +27,8 @@ struct HostFolders {
 
 /// True if the host has a node of this number: in /dev, of videodev, or of CUSE.
 [[nodiscard]] bool isNodeTaken(unsigned number, const HostFolders& host = {});
-/// The lowest number that is not taken, or nothing if all are.
-[[nodiscard]] std::optional<unsigned> freeNode(const HostFolders& host = {});
+/// The lowest number that is not taken, or nothing if all are. `isHeld` tells which are taken beside the host's; it may be
+/// empty.
+[[nodiscard]] std::optional<unsigned> freeNode(const HostFolders& host = {}, const std::function<bool(unsigned)>& isHeld = {});
 
 }  // namespace daedalus::v4l2

@@ -28,9 +28,16 @@ const Greeting* Calls::greeting() {
     Greeting greeting;
     if (!answered || answered->head.error != 0 || answered->body.size() < sizeof greeting.head) return nullptr;
     std::memcpy(&greeting.head, answered->body.data(), sizeof greeting.head);
-    greeting.follows.resize((answered->body.size() - sizeof greeting.head) / sizeof(proto::FollowEntry));
-    std::memcpy(greeting.follows.data(), answered->body.data() + sizeof greeting.head,
-                greeting.follows.size() * sizeof(proto::FollowEntry));
+    const auto& head = greeting.head;
+    if (head.nodeCount > proto::kMaxNodes || head.followCount > proto::kMaxFollows) return nullptr;
+    greeting.nodes.resize(head.nodeCount);
+    greeting.follows.resize(head.followCount);
+    const auto nodes = std::as_writable_bytes(std::span(greeting.nodes));
+    const auto follows = std::as_writable_bytes(std::span(greeting.follows));
+    if (answered->body.size() < sizeof head + nodes.size() + follows.size()) return nullptr;
+    std::memcpy(nodes.data(), answered->body.data() + sizeof head, nodes.size());
+    std::memcpy(follows.data(), answered->body.data() + sizeof head + nodes.size(), follows.size());
+    for (auto& node : greeting.nodes) node.nodePath[sizeof node.nodePath - 1] = '\0';
     greeting_ = std::move(greeting);
     return &*greeting_;
 }
@@ -71,15 +78,25 @@ void Calls::open(Notification& call, ThreadView& thread) {
     const auto name = readPath(call.tid(), call.argument(path));
     if (!name) return;
     const int folder = at ? call.fd(0) : AT_FDCWD;
-    const auto again = reopened(*name, thread);
-    if (again ? shared_.sessions.known(thread, *again) != nullptr : leadsTo(shared_.nodePath, *name, folder, thread))
-        openNode(call, flags);
+    if (const auto minor = nodeAt(*name, folder, thread)) openNode(call, *minor, flags);
 }
 
-void Calls::openNode(Notification& call, uint64_t flags) {
+std::optional<uint32_t> Calls::nodeAt(const std::string& path, int folder, ThreadView& thread) {
+    if (const auto again = reopened(path, thread)) {
+        const auto session = shared_.sessions.known(thread, *again);
+        return session ? std::optional(proto::nodeOf(session->id)) : std::nullopt;
+    }
+    const auto* const greeted = greeting();
+    for (size_t i = 0; greeted && i < greeted->nodes.size(); ++i)
+        if (leadsTo(greeted->nodes[i].nodePath, path, folder, thread)) return greeted->nodes[i].minor;
+    return std::nullopt;
+}
+
+void Calls::openNode(Notification& call, uint32_t minor, uint64_t flags) {
     shared_.sessions.sweep(link_);
     proto::Request request{};
     request.kind = proto::Kind::Open;
+    request.value = minor;
     const auto opened = link_.call(request);
     if (!opened) {
         call.answerError(opened.error().value);

@@ -18,8 +18,7 @@ namespace daedalus::transport::notify {
 
 /// What the threads of a supervisor share. Any thread.
 struct Shared {
-    std::string socket;    ///< of the daemon
-    std::string nodePath;  ///< "/dev/videoN"
+    std::string socket;  ///< of the daemon
     /// Told of a thread that died while it was traced, as waitpid() would have told its parent.
     std::function<void(pid_t pid, int status)> ended;
     ThreadViews threads;
@@ -29,6 +28,7 @@ struct Shared {
 /// What the daemon said of itself.
 struct Greeting {
     proto::HelloBody head{};
+    std::vector<proto::NodeEntry> nodes;
     std::vector<proto::FollowEntry> follows;
     [[nodiscard]] proto::MemoryRole roleOf(uint32_t cmd) const;
 };
@@ -44,7 +44,9 @@ private:
     // calls.cpp
     [[nodiscard]] const Greeting* greeting();
     void open(Notification& call, ThreadView& thread);
-    void openNode(Notification& call, uint64_t flags);
+    /// The minor number of the node that the path leads to; nothing if it leads elsewhere.
+    [[nodiscard]] std::optional<uint32_t> nodeAt(const std::string& path, int folder, ThreadView& thread);
+    void openNode(Notification& call, uint32_t minor, uint64_t flags);
     void map(Notification& call, ThreadView& thread);
     /// A request about a session; then what the reply says about the readiness of the file `fd`.
     [[nodiscard]] Result<Answered> ask(ThreadView& thread, int fd, const std::shared_ptr<Session>& session,

@@ -39,11 +39,7 @@ public:
     Crew(UniqueFd listener, NotifyOptions options)
         : listener_(std::move(listener)),
           calls_(options.calls),
-          shared_{.socket = std::move(options.socket),
-                  .nodePath = std::move(options.nodePath),
-                  .ended = std::move(options.ended),
-                  .threads = {},
-                  .sessions = {}} {}
+          shared_{.socket = std::move(options.socket), .ended = std::move(options.ended), .threads = {}, .sessions = {}} {}
 
     void addThread() {
         const size_t slot = threads_.fetch_add(1);

@@ -265,15 +265,16 @@ void Connection::hello(const proto::Request& request) {
         return fail(request, EPROTO);
     }
     const auto head = server_.hello();
-    const auto entries = std::as_bytes(server_.followEntries());
-    std::vector<std::byte> body(sizeof head + entries.size());
-    std::memcpy(body.data(), &head, sizeof head);
-    std::copy(entries.begin(), entries.end(), body.begin() + sizeof head);
+    const auto nodes = server_.nodeEntries();
+    std::vector<std::byte> body;
+    for (const auto part :
+         {std::as_bytes(std::span(&head, 1)), std::as_bytes(std::span(nodes)), std::as_bytes(server_.followEntries())})
+        body.insert(body.end(), part.begin(), part.end());
     send(replyTo(request), body);
 }
 
 void Connection::open(const proto::Request& request) {
-    auto made = server_.openSession(uid_, label());
+    auto made = server_.openSession(request.value, uid_, label());
     if (!made) return fail(request, made.error().value);
     auto reply = replyTo(request);
     reply.value = made->session->id();
@@ -310,6 +311,7 @@ void Connection::ioctl(const proto::Request& request, std::span<const std::byte>
 
     pending_.brought = std::make_shared<BroughtMemory>(std::move(planes), session->released());
     pending_.session = session;
+    pending_.id = session->id();
     pending_.sequence = request.sequence;
     pending_.cmd = request.cmd;
     pending_.active = true;
@@ -339,7 +341,7 @@ void Connection::answer(ioctl::Answer&& answer) {
     }
 
     if (reply.error == 0)
-        if (auto opened = openPassed(answer); !opened) reply.error = opened.error().value;
+        if (auto opened = openPassed(done.id, answer); !opened) reply.error = opened.error().value;
     std::vector<std::byte> body;
     if (answer.copyBack) {
         reply.flags |= proto::kReplyCopyBack;
@@ -360,9 +362,9 @@ void Connection::answer(ioctl::Answer&& answer) {
     send(reply, body, std::span(fds).first(owned.size()));
 }
 
-Result<> Connection::openPassed(ioctl::Answer& answer) {
+Result<> Connection::openPassed(uint64_t session, ioctl::Answer& answer) {
     for (auto& passed : answer.files) {
-        auto made = server_.addSession(std::move(passed.file));
+        auto made = server_.addSession(proto::nodeOf(session), std::move(passed.file));
         if (!made) return daedalus::fail(made.error());
         answer.fds.push_back({passed.offset, passed.flags, std::move(made->clientEnd)});
     }

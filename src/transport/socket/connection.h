@@ -35,6 +35,7 @@ private:
     /// The Ioctl under way.
     struct Pending {
         std::weak_ptr<Session> session;
+        uint64_t id = 0;  ///< its
         ioctl::File::Ticket ticket = 0;
         uint32_t sequence = 0;
         uint32_t cmd = 0;
@@ -49,8 +50,8 @@ private:
     void open(const proto::Request& request);
     void ioctl(const proto::Request& request, std::span<const std::byte> body, std::vector<UniqueFd> fds);
     void answer(ioctl::Answer&& answer);
-    /// Makes sessions of the files that an answer brings: their descriptors go to the client as any other.
-    [[nodiscard]] Result<> openPassed(ioctl::Answer& answer);
+    /// Makes sessions of the files that an answer on a session brings: their descriptors go to the client as any other.
+    [[nodiscard]] Result<> openPassed(uint64_t session, ioctl::Answer& answer);
     void cancel();
     void map(const proto::Request& request);
     void readiness(const proto::Request& request);

@@ -31,14 +31,8 @@ uint64_t randomId() {
 
 }  // namespace
 
-Server::Server(EventLoop& loop, Backend backend, std::string path, const SocketOptions& options)
-    : loop_(loop),
-      backend_(std::move(backend)),
-      path_(std::move(path)),
-      nodePath_(options.nodePath),
-      card_(options.card),
-      hasSysfs_(options.hasSysfs),
-      daemon_(randomId()) {
+Server::Server(EventLoop& loop, Backend backend, std::string path)
+    : loop_(loop), backend_(std::move(backend)), path_(std::move(path)), daemon_(randomId()) {
     for (const auto& [cmd, traits] : backend_.follows) {
         follows_.emplace(cmd, traits.follow);
         if (followEntries_.size() == proto::kMaxFollows) break;
@@ -46,13 +40,8 @@ Server::Server(EventLoop& loop, Backend backend, std::string path, const SocketO
     }
 }
 
-Result<std::unique_ptr<Server>> Server::listen(EventLoop& loop, Backend backend, const std::string& path,
-                                               const SocketOptions& options) {
-    std::unique_ptr<Server> server(new Server(loop, std::move(backend), path, options));
-    const auto number = v4l2::nodeNumber(server->nodePath_);
-    if (!number) return fail(EINVAL);
-    // As videodev gives them.
-    server->minor_ = *number;
+Result<std::unique_ptr<Server>> Server::listen(EventLoop& loop, Backend backend, const std::string& path) {
+    std::unique_ptr<Server> server(new Server(loop, std::move(backend), path));
     auto listener = bindListener(path);
     if (!listener) return fail(listener.error());
     if (auto started = server->start(std::move(*listener)); !started) return fail(started.error());
@@ -63,10 +52,7 @@ Result<> Server::start(UniqueFd listener) {
     struct stat status {};
     if (::lstat(path_.c_str(), &status) == 0) inode_ = status.st_ino;
     listener_ = std::move(listener);
-    if (auto made = hasSysfs_ ? sysfs_.make(path_, hello()) : Result<>{}; !made) {
-        log::warn("{}{}: cannot be made: {}; clients do not find {} in /sys", path_, proto::kSysfsSuffix,
-                  std::strerror(made.error().value), nodePath_);
-    }
+    nodesChanged();
     auto watch = loop_.watch(listener_.get(), EventLoop::Readable, [this](uint32_t) { accept(); });
     if (!watch) return fail(watch.error());
     watch_ = std::move(*watch);
@@ -94,11 +80,34 @@ proto::HelloBody Server::hello() const {
     body.version = proto::kProtocolVersion;
     body.followCount = static_cast<uint32_t>(followEntries_.size());
     body.daemon = daemon_;
-    body.major = v4l2::kVideoMajor;
-    body.minor = minor_;
-    nodePath_.copy(body.nodePath, sizeof body.nodePath - 1);
-    card_.copy(body.card, sizeof body.card - 1);
+    body.generation = backend_.generation ? backend_.generation() : 0;
+    body.nodeCount = static_cast<uint32_t>(nodeEntries().size());
     return body;
+}
+
+std::vector<proto::NodeEntry> Server::nodeEntries() const {
+    std::vector<proto::NodeEntry> entries;
+    for (const auto& node : backend_.nodes()) {
+        if (entries.size() == proto::kMaxNodes) break;
+        auto& entry = entries.emplace_back();
+        entry.major = v4l2::kVideoMajor;
+        entry.minor = node.number;  // as videodev gives them
+        v4l2::nodePath(node.number).copy(entry.nodePath, sizeof entry.nodePath - 1);
+        node.card.copy(entry.card, sizeof entry.card - 1);
+    }
+    return entries;
+}
+
+std::string Server::nodePath() const {
+    const auto entries = nodeEntries();
+    return entries.empty() ? std::string() : entries.front().nodePath;
+}
+
+void Server::nodesChanged() {
+    if (auto made = backend_.hasSysfs ? sysfs_.make(path_, nodeEntries()) : Result<>{}; !made) {
+        log::warn("{}{}: cannot be made: {}; clients do not find {} in /sys", path_, proto::kSysfsSuffix,
+                  std::strerror(made.error().value), nodePath());
+    }
 }
 
 void Server::accept() {
@@ -152,14 +161,16 @@ Result<UniqueFd> Server::openDoor() {
     return std::move(made->clientEnd);
 }
 
-Result<Session::Made> Server::openSession(uid_t owner, std::string client) {
-    auto file = backend_.open(std::move(client), owner);
+Result<Session::Made> Server::openSession(uint64_t number, uid_t owner, std::string client) {
+    if (number >= v4l2::kNodeNumbers) return fail(ENODEV);
+    auto file = backend_.open(static_cast<unsigned>(number), std::move(client), owner);
     if (!file) return fail(file.error());
-    return addSession(*std::move(file));
+    return addSession(static_cast<unsigned>(number), *std::move(file));
 }
 
-Result<Session::Made> Server::addSession(std::unique_ptr<ioctl::File> file) {
-    const uint64_t id = randomId();
+Result<Session::Made> Server::addSession(unsigned number, std::unique_ptr<ioctl::File> file) {
+    const uint64_t random = randomId();
+    const uint64_t id = random - proto::nodeOf(random) + number;
     auto made = Session::make(loop_, daemon_, id, std::move(file));
     if (!made) return made;
     const auto hangUp = [this, id] {
@@ -213,13 +224,42 @@ void Server::forget(const std::shared_ptr<Connection>& connection) {
 
 }  // namespace socket
 
-Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
-                                                   const SocketOptions& options) {
+Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Registry& nodes, const std::string& path) {
     socket::Backend backend{
-        .open = [&node](std::string client, uid_t user) { return node.open(std::move(client), user); },
+        .nodes =
+            [&nodes] {
+                std::vector<socket::Backend::Node> list;
+                for (const auto& entry : nodes.list()) list.push_back({entry.number, entry.card});
+                return list;
+            },
+        .generation = [&nodes] { return nodes.generation(); },
+        .open = [&nodes](unsigned number, std::string client, uid_t user) -> Result<std::unique_ptr<ioctl::File>> {
+            const auto node = nodes.find(number);
+            return node ? node->open(std::move(client), user) : fail(ENODEV);
+        },
         .follows = ioctl::followedCalls(),
     };
-    auto server = socket::Server::listen(loop, std::move(backend), path, options);
+    auto server = socket::Server::listen(loop, std::move(backend), path);
+    if (!server) return fail(server.error());
+    nodes.onChange([raw = server->get()] { raw->nodesChanged(); });
+    return std::unique_ptr<SocketServer>(std::move(*server));
+}
+
+Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
+                                                   const SocketOptions& options) {
+    const auto number = v4l2::nodeNumber(options.nodePath);
+    if (!number) return fail(EINVAL);
+    socket::Backend backend{
+        .nodes = [here = socket::Backend::Node{*number, options.card}] { return std::vector{here}; },
+        .generation = {},
+        .open = [&node, here = *number](unsigned wanted, std::string client,
+                                        uid_t user) -> Result<std::unique_ptr<ioctl::File>> {
+            return wanted == here ? node.open(std::move(client), user) : fail(ENODEV);
+        },
+        .follows = ioctl::followedCalls(),
+        .hasSysfs = options.hasSysfs,
+    };
+    auto server = socket::Server::listen(loop, std::move(backend), path);
     if (!server) return fail(server.error());
     return std::unique_ptr<SocketServer>(std::move(*server));
 }

@@ -24,33 +24,44 @@ namespace daedalus::transport::socket {
 
 class Connection;
 
-/// The node, as far as this transport needs it; tests put their own here.
+/// The nodes, as far as this transport needs them; tests put their own here.
 struct Backend {
-    std::function<Result<std::unique_ptr<ioctl::File>>(std::string client, uid_t user)> open;
+    struct Node {
+        unsigned number = 0;
+        std::string card;
+    };
+    std::function<std::vector<Node>()> nodes;
+    /// Of the list of nodes; may be empty where that never changes.
+    std::function<uint32_t()> generation;
+    /// ENODEV: there is no node of that number.
+    std::function<Result<std::unique_ptr<ioctl::File>>(unsigned number, std::string client, uid_t user)> open;
     std::vector<ioctl::KnownCall> follows;
+    bool hasSysfs = true;  ///< see SocketOptions
 };
 
 /// Owns the listening socket, the connections and the sessions. Loop thread.
 class Server final : public SocketServer {
 public:
     /// As listenSocket().
-    [[nodiscard]] static Result<std::unique_ptr<Server>> listen(EventLoop& loop, Backend backend, const std::string& path,
-                                                                const SocketOptions& options);
+    [[nodiscard]] static Result<std::unique_ptr<Server>> listen(EventLoop& loop, Backend backend, const std::string& path);
     ~Server() override;
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
     size_t sessions() const override { return sessions_.size(); }
     void onIdle(std::function<void()> callback) override { onIdle_ = std::move(callback); }
-    const std::string& nodePath() const override { return nodePath_; }
+    std::string nodePath() const override;
+    /// The list of nodes has changed.
+    void nodesChanged();
 
     // For connections.
     [[nodiscard]] const Follows& follows() const { return follows_; }
     [[nodiscard]] proto::HelloBody hello() const;
+    [[nodiscard]] std::vector<proto::NodeEntry> nodeEntries() const;
     [[nodiscard]] std::span<const proto::FollowEntry> followEntries() const { return followEntries_; }
-    [[nodiscard]] Result<Session::Made> openSession(uid_t owner, std::string client);
-    /// A session of a file that is open already.
-    [[nodiscard]] Result<Session::Made> addSession(std::unique_ptr<ioctl::File> file);
+    [[nodiscard]] Result<Session::Made> openSession(uint64_t number, uid_t owner, std::string client);
+    /// A session of a file that is open already, of the node of that number.
+    [[nodiscard]] Result<Session::Made> addSession(unsigned number, std::unique_ptr<ioctl::File> file);
     [[nodiscard]] std::shared_ptr<Session> find(uint64_t session) const;
     /// The client's end of a new door.
     [[nodiscard]] Result<UniqueFd> openDoor();
@@ -60,7 +71,7 @@ public:
     void forget(const std::shared_ptr<Connection>& connection);
 
 private:
-    Server(EventLoop& loop, Backend backend, std::string path, const SocketOptions& options);
+    Server(EventLoop& loop, Backend backend, std::string path);
     Result<> start(UniqueFd listener);
     void accept();
     std::weak_ptr<Connection> addConnection(UniqueFd fd, pid_t pid, uid_t uid);
@@ -70,11 +81,7 @@ private:
     EventLoop& loop_;
     Backend backend_;
     std::string path_;
-    std::string nodePath_;
-    std::string card_;
-    const bool hasSysfs_;
     uint64_t daemon_ = 0;
-    uint32_t minor_ = 0;
     Follows follows_;
     std::vector<proto::FollowEntry> followEntries_;
     std::function<void()> onIdle_;

@@ -1,11 +1,13 @@
 #include "src/transport/socket/session.h"
 
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -97,7 +99,7 @@ Result<> Session::onHangUp(std::function<void()> callback) {
 bool Session::isClientEnd(int fd) const { return clientCookie_ != 0 && cookieOf(fd) == clientCookie_; }
 
 bool Session::hungUp() const {
-    pollfd entry{end_.get(), POLLRDHUP, 0};
+    pollfd entry{lifeline_ ? lifeline_.get() : end_.get(), POLLRDHUP, 0};
     return ::poll(&entry, 1, 0) > 0;
 }
 
@@ -109,8 +111,42 @@ void Session::close() {
     updatePriority(false);
 }
 
+void Session::hangUp() {
+    wantIn_ = true;
+    wantOut_ = true;
+    // Of an end that is shut down nothing tells when the other one goes. A pipe's end that waits there to be received does.
+    std::array<int, 2> pipe{};
+    if (::pipe2(pipe.data(), O_CLOEXEC | O_NONBLOCK) == 0) {
+        lifeline_ = UniqueFd(pipe[0]);
+        const UniqueFd other(pipe[1]);
+        char byte = proto::kErrorByte;
+        iovec part{&byte, 1};
+        alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
+        msghdr message{};
+        message.msg_iov = &part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.data();
+        message.msg_controllen = control.size();
+        cmsghdr* const entry = CMSG_FIRSTHDR(&message);
+        entry->cmsg_level = SOL_SOCKET;
+        entry->cmsg_type = SCM_RIGHTS;
+        entry->cmsg_len = CMSG_LEN(sizeof(int));
+        std::memcpy(CMSG_DATA(entry), &pipe[1], sizeof(int));
+        if (::sendmsg(end_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) != 1) lifeline_.reset();
+    }
+    if (lifeline_ && onHangUp_)
+        if (auto watch = loop_.watch(lifeline_.get(), EventLoop::HangUp, [this](uint32_t) { onHangUp_(); }))
+            watch_ = std::move(*watch);
+    ::shutdown(end_.get(), SHUT_RDWR);
+}
+
 void Session::update() {
+    if (lifeline_) return;
     const uint32_t readiness = file_->readiness();
+    if ((readiness & POLLHUP) != 0) {
+        updatePriority(true);
+        return hangUp();
+    }
     // An event is told before the buffer that it announces, so that a client which wakes in between sees it.
     updatePriority((readiness & POLLPRI) != 0);
     wantIn_ = (readiness & kInMask) != 0;

@@ -56,6 +56,8 @@ public:
 private:
     Session(EventLoop& loop, uint64_t id, std::unique_ptr<ioctl::File> file, UniqueFd end);
     void update();
+    /// The node is gone: the client's end hangs up.
+    void hangUp();
     void updatePriority(bool wanted);
     void drainFillers();
     void watchFillers();
@@ -65,6 +67,8 @@ private:
     uid_t owner_;
     uint64_t clientCookie_ = 0;
     UniqueFd end_;
+    /// Ends with the client's last descriptor, when hangUp() has been.
+    UniqueFd lifeline_;
     UniqueFd priorityOurs_;
     UniqueFd priorityTheirs_;
     std::shared_ptr<ReleasedBounces> released_ = std::make_shared<ReleasedBounces>();

@@ -44,7 +44,7 @@ Result<> makeEntry(const std::string& path, const proto::SysfsEntry& entry) {
 
 }  // namespace
 
-Result<> SysfsFolder::make(const std::string& socketPath, const proto::HelloBody& hello) {
+Result<> SysfsFolder::make(const std::string& socketPath, std::span<const proto::NodeEntry> nodes) {
     const std::string path = socketPath + proto::kSysfsSuffix;
     std::error_code ignored;
     struct stat status {};
@@ -53,9 +53,9 @@ Result<> SysfsFolder::make(const std::string& socketPath, const proto::HelloBody
     if (::mkdir(path.c_str(), 0755) != 0) return fail(errno);
     path_ = path;
     proto::SysfsEntry entry;
-    for (size_t i = 0; proto::sysfsEntry(hello, i, entry); ++i) {
-        if (auto made = makeEntry(path + (entry.path + std::strlen("/sys")), entry); !made) return made;
-    }
+    for (const auto& node : nodes)
+        for (size_t i = 0; proto::sysfsEntry(node, i, entry); ++i)
+            if (auto made = makeEntry(path + (entry.path + std::strlen("/sys")), entry); !made) return made;
     return {};
 }
 

@@ -1,6 +1,7 @@
 // The folder beside the socket that stands for the node's part of /sys.
 #pragma once
 
+#include <span>
 #include <string>
 
 #include "daedalus/base/result.h"
@@ -16,9 +17,9 @@ public:
     SysfsFolder(const SysfsFolder&) = delete;
     SysfsFolder& operator=(const SysfsFolder&) = delete;
 
-    /// Lays out what proto/sysfs.h tells of `hello`, in place of what a daemon that was killed left there. Without the folder
-    /// the node works all the same, but is not found in /sys.
-    [[nodiscard]] Result<> make(const std::string& socketPath, const proto::HelloBody& hello);
+    /// Lays out what proto/sysfs.h tells of the nodes, in place of what a daemon that was killed left there. Without the folder
+    /// nodes work all the same, but are not found in /sys.
+    [[nodiscard]] Result<> make(const std::string& socketPath, std::span<const proto::NodeEntry> nodes);
     /// Forgets the folder without removing it.
     void leave() { path_.clear(); }
 

@@ -17,6 +17,7 @@
 
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/log.h"
+#include "daedalus/v4l2/node_name.h"
 #include "daedalus/v4l2/uapi.h"
 #include "src/transport/socket/server.h"
 #include "tests/integration/socket/fake_controls.h"
@@ -53,6 +54,9 @@ public:
     }
 
     bool takes(uint32_t) const override { return true; }
+    void endCalls(int error) override {
+        for (auto& parked : std::exchange(parked_, {})) finish(std::move(parked), error, false);
+    }
     uid_t owner() const override { return owner_; }
     Ticket ioctl(ioctl::Call&& call, ioctl::Reply&& reply) override {
         Parked work{++lastTicket_, std::move(call), std::move(reply)};
@@ -327,11 +331,14 @@ private:
 int serve(const char* socket, const char* node) {
     World world;
     transport::socket::Backend backend;
-    backend.open = [&](const std::string&, uid_t user) -> Result<std::unique_ptr<ioctl::File>> {
+    const auto number = v4l2::nodeNumber(node);
+    if (!number) return 2;
+    backend.nodes = [&] { return std::vector<transport::socket::Backend::Node>{{*number, "Fake"}}; };
+    backend.open = [&](unsigned, const std::string&, uid_t user) -> Result<std::unique_ptr<ioctl::File>> {
         return std::make_unique<FakeFile>(world, user);
     };
     backend.follows = ioctl::followedCalls();
-    auto server = transport::socket::Server::listen(world.loop, std::move(backend), socket, {.nodePath = node, .card = "Fake"});
+    auto server = transport::socket::Server::listen(world.loop, std::move(backend), socket);
     if (!server) {
         std::fprintf(stderr, "fake_daemon: cannot listen on %s: %s\n", socket, std::strerror(server.error().value));
         return 1;

@@ -38,6 +38,7 @@ def arguments(description):
 
 def add_planes(parser):
     parser.add_argument("--planes", default="multi", choices=["multi", "single"], help="the API of the nodes under test")
+    parser.add_argument("--nodes", default="", help="the kinds of the nodes under test")
 
 
 class Scratch:
@@ -60,10 +61,11 @@ class Scratch:
 class Decoder:
     """`daedalus` of a build folder, run as the caller or as nobody, with or without a seccomp filter."""
 
-    def __init__(self, program, preload="", nobody=False, seccomp="", planes="multi"):
+    def __init__(self, program, preload="", nobody=False, seccomp="", planes="multi", nodes=""):
         self.scratch = Scratch()
         # Of what serves a node: `run` without --attach, and `serve`.
         self.node_options = [] if planes == "multi" else ["--planes", planes]
+        self.node_options += ["--nodes", nodes] if nodes else []
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("DAEDALUS_")}
         self.wrapper = []
         self.program = pathlib.Path(program).resolve()
