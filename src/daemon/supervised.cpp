@@ -135,7 +135,15 @@ int Supervised::wait(const std::function<void(pid_t, int)>& onOtherChild) {
     const auto serving = hear(ours_, 0, &listener);
     const UniqueFd supervisor(static_cast<int>(::syscall(SYS_pidfd_open, supervisor_.pid(), 0)));
     std::optional<int> ended;
-    int status = supervisor_.wait(onOtherChild, [&] {
+    // Of a program that ends right after its supervisor was killed the end is seen here.
+    std::optional<int> orphaned;
+    const auto onChild = [&](pid_t pid, int status) {
+        if (serving && pid == serving->value)
+            orphaned = status;
+        else
+            onOtherChild(pid, status);
+    };
+    const int status = supervisor_.wait(onChild, [&] {
         if (const auto told = hear(ours_, MSG_DONTWAIT); told && told->what == Told::What::Ended) ended = told->value;
         return ended;
     });
@@ -150,6 +158,7 @@ int Supervised::wait(const std::function<void(pid_t, int)>& onOtherChild) {
                WIFSIGNALED(status) ? fmt::format("signal {}", WTERMSIG(status)) : fmt::format("status {}", WEXITSTATUS(status)),
                notify_.nodePath);
     startGuard(listener, {}, *notify_.calls);
+    if (orphaned) return *orphaned;
     supervisor_.adopt(serving->value);
     return supervisor_.wait(onOtherChild);
 }

@@ -4,6 +4,7 @@
 Usage: cli_notify.py DAEDALUS PRELOAD STATIC_CLIENT [32_BIT_CLIENT]
 """
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -158,6 +159,23 @@ for missing in ("video", node + "0", "/" + node):
         self.assertEqual(child.communicate("", timeout=30)[0], "failed True\n")
         self.assertEqual(child.returncode, 0)
         self.assertTrue(self.gone())
+
+    def test_supervisor_killed_at_any_moment(self):
+        # While the program starts, opens, maps, decodes and ends: run ends, by the program's end, and leaves nothing.
+        for moment in range(10):
+            frames = self.runtime / "frames.yuv"
+            child = subprocess.Popen([DAEDALUS, "--log", "error", "run", "--node", "/dev/video203", "--", STATIC_CLIENT,
+                                      "/dev/video203", self.stream, frames], stderr=subprocess.DEVNULL, env=self.environment)
+            self.addCleanup(child.kill)
+            while not (supervisors := processes("daedalus-calls")) and child.poll() is None:
+                time.sleep(0.001)
+            time.sleep(moment * 0.01)
+            for supervisor in supervisors:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(supervisor, signal.SIGKILL)
+            # 125: the program was not there yet; 1: its calls failed; -9: the supervisor still was the program.
+            self.assertIn(child.wait(30), (0, 1, 125, -signal.SIGKILL), moment)
+            self.assertTrue(self.gone(), moment)
 
     def test_killed_run(self):
         child = self.start(sys.executable, "-c", HOLD)
