@@ -169,8 +169,9 @@ int connectDaemon(Connection& connection) {
     connection.sequence = 0;
     connection.busy = false;
     const int error = connectThroughDoor(connection.fd);
-    if (error == 0 || error == EMFILE || error == ENFILE) return error;
-    return connectByPath(connection.fd);
+    // A sandbox that refuses this refuses connect() too, or ends who tries it.
+    const bool refused = error == EPERM || error == EACCES || error == ENOSYS || error == EMFILE || error == ENFILE;
+    return error == 0 || refused ? error : connectByPath(connection.fd);
 }
 
 bool needsDoor() { return doorNumber() < 0; }

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdarg>
 
 #include "src/preload/copies.h"
@@ -20,6 +21,14 @@ bool copies(int command) { return command == F_DUPFD || command == F_DUPFD_CLOEX
 int copied(int from, int to) {
     if (to >= 0) noteCopy(from, to);
     return to;
+}
+
+/// True, with errno, for a file of ours.
+bool isNoSocket(int fd) {
+    uint64_t session = 0;
+    if (!isOurFile(fd, session)) return false;
+    errno = ENOTSOCK;
+    return true;
 }
 
 void received(const mmsghdr* messages, long count) {
@@ -92,7 +101,23 @@ DAEDALUS_EXPORT void closefrom(int lowest) noexcept {
     DAEDALUS_NEXT(closefrom)(lowest);
 }
 
+// A video node is no socket.
+
+DAEDALUS_EXPORT ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+    return isNoSocket(fd) ? -1 : DAEDALUS_NEXT(recv)(fd, buffer, size, flags);
+}
+
+DAEDALUS_EXPORT ssize_t __recv_chk(int fd, void* buffer, size_t size, size_t room, int flags);
+DAEDALUS_EXPORT ssize_t __recv_chk(int fd, void* buffer, size_t size, size_t room, int flags) {
+    return isNoSocket(fd) ? -1 : DAEDALUS_NEXT(__recv_chk)(fd, buffer, size, room, flags);
+}
+
+DAEDALUS_EXPORT ssize_t send(int fd, const void* buffer, size_t size, int flags) {
+    return isNoSocket(fd) ? -1 : DAEDALUS_NEXT(send)(fd, buffer, size, flags);
+}
+
 DAEDALUS_EXPORT ssize_t recvmsg(int fd, msghdr* header, int flags) {
+    if (isNoSocket(fd)) return -1;
     const ssize_t result = DAEDALUS_NEXT(recvmsg)(fd, header, flags);
     if (result >= 0) noteReceived(*header);
     return result;

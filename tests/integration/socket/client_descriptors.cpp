@@ -19,7 +19,7 @@
 namespace daedalus::test {
 namespace {
 
-constexpr const char* kActs[] = {"poll", "poll_error", "select", "epoll", "read", "readv", "map"};
+constexpr const char* kActs[] = {"poll", "poll_error", "select", "epoll", "read", "readv", "recv", "map"};
 
 /// The first thing that a process does with a file that has an event and an error to tell.
 void firstAct(const std::string& act, int fd) {
@@ -39,6 +39,9 @@ void firstAct(const std::string& act, int fd) {
         event.events = EPOLLIN | EPOLLPRI;
         EXPECT(::epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
         EXPECT(::epoll_wait(set, &event, 1, 5000) == 1 && event.events == (EPOLLPRI | EPOLLERR));
+    } else if (act == "recv") {
+        char byte = 0;
+        EXPECT_ERRNO(::recv(fd, &byte, 1, 0), ENOTSOCK);
     } else if (act == "map") {
         EXPECT(::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd, kMapOffset) != MAP_FAILED);
     } else {

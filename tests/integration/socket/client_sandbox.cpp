@@ -72,11 +72,11 @@ void within(const char* name, const std::function<void()>& enter, bool canMap = 
     EXPECT(status == 0);
 }
 
-void refuse(std::initializer_list<long> numbers) {
+void refuse(std::initializer_list<long> numbers, uint32_t how = SECCOMP_RET_ERRNO | EPERM) {
     std::vector<sock_filter> filter{BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0)};
     for (const long number : numbers) {
         filter.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<uint32_t>(number), 0, 1));
-        filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM));
+        filter.push_back(BPF_STMT(BPF_RET | BPF_K, how));
     }
     filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
@@ -86,6 +86,11 @@ void refuse(std::initializer_list<long> numbers) {
 
 void sandboxed() {
     within("seccomp without connect()", [] { refuse({SYS_socket, SYS_connect}); });
+    within("death for connect()", [] { refuse({SYS_socket, SYS_connect}, SECCOMP_RET_KILL_PROCESS); });
+    within("no pairs, and death for connect()", [] {
+        refuse({SYS_socketpair});
+        refuse({SYS_socket, SYS_connect}, SECCOMP_RET_KILL_PROCESS);
+    });
     within("seccomp without any new socket", [] { refuse({SYS_socket, SYS_socketpair, SYS_connect}); });
     const std::string socket = std::getenv("DAEDALUS_SOCKET");
     const std::string away = socket + ".away";
