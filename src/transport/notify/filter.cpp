@@ -56,7 +56,7 @@ constexpr auto kRows = std::to_array<Row>({
 });
 #else
 // The momentary stop for mmap is written in registers of x86-64 only.
-constexpr std::array<Row, 0> kRows;
+constexpr std::array<Row, 0> kRows{};
 #endif
 
 constexpr uint32_t lowWord(unsigned argument) { return static_cast<uint32_t>(offsetof(seccomp_data, args) + 8 * argument); }
