@@ -51,6 +51,7 @@ struct WorkerPool::Impl {
     Condition stepFinished;  // a strand left Running for Gone
     std::deque<std::shared_ptr<Strand::State>> rotation DAEDALUS_GUARDED_BY(mutex);
     bool stopping DAEDALUS_GUARDED_BY(mutex) = false;
+    size_t waiting DAEDALUS_GUARDED_BY(mutex) = 0;                        // threads without a strand
     size_t replaced DAEDALUS_GUARDED_BY(mutex) = 0;                       // threads whose steps others wait out
     std::vector<std::thread> further DAEDALUS_GUARDED_BY(mutex);          // those that took a place
     std::vector<std::thread::id> superfluous DAEDALUS_GUARDED_BY(mutex);  // of them, or of the first, that have ended
@@ -61,7 +62,9 @@ struct WorkerPool::Impl {
     std::shared_ptr<Strand::State> take() {
         MutexLock lock(mutex);
         while (true) {
+            ++waiting;
             while (!stopping && rotation.empty()) runnable.wait(mutex);
+            --waiting;
             if (stopping) return nullptr;
             std::shared_ptr<Strand::State> strand = std::move(rotation.front());
             rotation.pop_front();
@@ -176,6 +179,12 @@ unsigned WorkerPool::threads() const {
     return impl_->byHand > 0 ? impl_->byHand : static_cast<unsigned>(impl_->threads.size());
 }
 
+bool WorkerPool::hasFreeThread() const {
+    if (impl_->byHand > 0) return impl_->byHand > 1;
+    MutexLock lock(impl_->mutex);
+    return impl_->waiting > impl_->rotation.size();
+}
+
 bool WorkerPool::step(size_t before) {
     const std::shared_ptr<Strand::State> strand = impl_->takeByHand(before);
     if (!strand) return false;
@@ -202,7 +211,10 @@ Strand::~Strand() {
     // What the step captured is destroyed here, outside the lock: it may be a codec with threads to join.
 }
 
-void Strand::wake() {
+Strand::Waker::Waker(std::shared_ptr<State> state, std::shared_ptr<WorkerPool::Impl> pool)
+    : state_(std::move(state)), pool_(std::move(pool)) {}
+
+void Strand::Waker::wake() const {
     {
         MutexLock lock(pool_->mutex);
         if (state_->state == StrandState::Running) state_->state = StrandState::Rewoken;

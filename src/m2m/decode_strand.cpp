@@ -15,7 +15,9 @@ struct DecodeStrand::Impl {
           watch(resources.clock),
           reports(resources.loop, listener),
           worker(resources, codec, session, watch, reports),
-          strand(resources.pool, [this, self] { return step(self); }) {}
+          strand(resources.pool, [this, self] { return step(self); }) {
+        worker.setStrand(strand.waker());
+    }
 
     void send(Message message) {
         mailbox.push(std::move(message));
@@ -26,8 +28,10 @@ struct DecodeStrand::Impl {
         const bool wasClosed = worker.isClosed();
         const auto next = worker.step(mailbox.takeAll());
         if (worker.isClosed() && !wasClosed)
-            resources.loop.post([graveyard = resources.graveyard, self] {
-                if (const auto alive = graveyard.lock()) alive->erase(self);
+            worker.afterDelivery([&loop = resources.loop, graveyard = resources.graveyard, self] {
+                loop.post([graveyard, self] {
+                    if (const auto alive = graveyard.lock()) alive->erase(self);
+                });
             });
         return next;
     }
@@ -40,7 +44,7 @@ struct DecodeStrand::Impl {
     Strand strand;  ///< last: its step uses everything above
 };
 
-DecodeStrand::DecodeStrand(Resources resources, v4l2::Codec codec, std::string session, Listener& listener)
+DecodeStrand::DecodeStrand(Resources resources, v4l2::Codec codec, const std::string& session, Listener& listener)
     : impl_(std::make_unique<Impl>(std::move(resources), codec, session, listener, this)) {}
 
 DecodeStrand::~DecodeStrand() = default;

@@ -2,11 +2,11 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
-#include <string>
-#include <vector>
 
 #include "call_watch.h"
+#include "converter.h"
 #include "daedalus/m2m/decode_strand.h"
 #include "intake.h"
 #include "messages.h"
@@ -16,7 +16,9 @@ namespace daedalus::m2m {
 /// Worker.
 class Delivery {
 public:
-    Delivery(const Resources& resources, v4l2::Codec codec, std::string session, CallWatch& watch, Reports reports);
+    /// What it delivers goes by the converter.
+    Delivery(CallWatch& watch, Reports reports, Converter& converter)
+        : watch_(watch), reports_(std::move(reports)), converter_(converter) {}
 
     /// What may be delivered, if anything.
     [[nodiscard]] const std::optional<CaptureSetup>& setup() const { return setup_; }
@@ -28,7 +30,8 @@ public:
     void takeBack();
 
     void output(queue::ActiveBuffer buffer) { outputs_.push_back(std::move(buffer)); }
-    [[nodiscard]] bool hasOutput() const { return !outputs_.empty(); }
+    /// There is a buffer, and room on its way.
+    [[nodiscard]] bool hasOutput() const { return !outputs_.empty() && converter_.hasRoom(); }
     void returnOutputs();
 
     void put(Item item) { ready_.push_back(std::move(item)); }
@@ -41,38 +44,28 @@ public:
     void close();
 
     // Only while hasOutput(); the first two while ready() > 0 and the setup is for it.
-    void deliver();
+    using Last = std::function<void(LastBuffer)>;
+    void deliver() { converter_.hand(next()); }
     /// The next item, in the buffer that ends a drain.
-    [[nodiscard]] LastBuffer deliverLast();
+    void deliverLast(Last last);
     /// An empty buffer that ends a drain.
-    [[nodiscard]] LastBuffer emptyLast();
+    void emptyLast(Last last);
     /// An empty buffer with LAST, because of a change of format.
     void endEpoch(uint32_t field);
 
 private:
-    struct Filled {
-        queue::ActiveBuffer buffer;
-        queue::Outcome outcome;
-        std::optional<queue::ActiveBuffer> input;
-    };
     [[nodiscard]] queue::ActiveBuffer takeOutput();
-    [[nodiscard]] Filled fillNext();
-    void describe(const codec::StreamFormat& format);
-    void fill(const Item& item, const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome);
-    [[nodiscard]] Result<> convert(const codec::Frame& frame, queue::ActiveBuffer& buffer, queue::Outcome& outcome);
-    void logFrame(const codec::Frame& frame, std::chrono::nanoseconds decodeTime, std::chrono::nanoseconds convertTime);
+    [[nodiscard]] Handout next();
+    void picture(const codec::Frame& frame, Handout& handout);
 
-    const v4l2::Codec codec_;
-    const std::string session_;
-    const Clock& clock_;
     CallWatch& watch_;
     const Reports reports_;
+    Converter& converter_;
 
     std::optional<CaptureSetup> setup_;
     std::deque<queue::ActiveBuffer> outputs_;
     std::deque<Item> ready_;
     std::deque<Item> given_;  ///< delivered, and kept by the setup
-    std::vector<std::byte> scratch_;
 };
 
 }  // namespace daedalus::m2m

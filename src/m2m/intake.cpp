@@ -178,16 +178,17 @@ void Intake::passMark() {
     dropDrains();
 }
 
-void Intake::flush() {
+Intake::Returned Intake::flush() {
+    Returned returned;
     for (auto& input : inputs_)
-        if (auto* buffer = std::get_if<queue::ActiveBuffer>(&input)) buffer->giveBack();
+        if (auto* buffer = std::get_if<queue::ActiveBuffer>(&input)) returned.push_back(std::move(*buffer));
     inputs_.clear();
-    if (held_) held_->giveBack();
-    held_.reset();
+    if (held_) returned.push_back(*std::exchange(held_, std::nullopt));
     metadata_.clear();
     unit_ = Unit::Consumed;
     fed_ = 0;
     if (decoder_) decoder_->flush();
+    return returned;
 }
 
 void Intake::close() {

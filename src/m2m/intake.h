@@ -64,8 +64,9 @@ public:
     void resume();
     /// What is behind a mark in the stream goes on: the codec has got over it by itself.
     void passMark();
-    /// Gives the buffers back; the codec forgets.
-    void flush();
+    using Returned = std::vector<queue::ActiveBuffer>;
+    /// Everything is forgotten, by the codec too. The buffers, to be given back.
+    [[nodiscard]] Returned flush();
     /// Closes the codec, which may take a while, and drops the buffers.
     void close();
 

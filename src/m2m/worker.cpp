@@ -17,7 +17,8 @@ Worker::Worker(const Resources& resources, v4l2::Codec codec, const std::string&
       watch_(watch),
       reports_(reports),
       intake_(resources, codec, session, watch),
-      delivery_(resources, codec, session, watch, reports) {}
+      converter_(resources, codec, session),
+      delivery_(watch, reports, converter_) {}
 
 Strand::Step Worker::step(std::deque<Message> messages) {
     bool more = false;
@@ -60,7 +61,10 @@ void Worker::handle(message::Resume&) {
 
 void Worker::handle(message::Flush& flush) {
     heard_ = flush.moment;
-    intake_.flush();
+    // The client learns of the seek by these, and no frame that is on its way may come after them.
+    afterDelivery([inputs = std::make_shared<Intake::Returned>(intake_.flush())] {
+        for (auto& input : *inputs) input.giveBack();
+    });
     delivery_.flush();
     // A change of format that the client has not answered is found again where the stream goes on.
     phase_ = phase::Running{};
@@ -111,7 +115,7 @@ bool Worker::deliver() {
     if (!pending && !is<phase::Running>() && !is<phase::Draining>()) return false;
     if (delivery_.ready() == 0) {
         if (!pending || !delivery_.hasOutput()) return false;
-        finish(delivery_.emptyLast());
+        delivery_.emptyLast(finish());
         return true;
     }
     if (looksAhead() && delivery_.ready() < 2) return false;
@@ -121,18 +125,21 @@ bool Worker::deliver() {
     }
     if (!delivery_.hasOutput()) return false;
     if (pending && delivery_.ready() == 1) {
-        finish(delivery_.deliverLast());
+        delivery_.deliverLast(finish());
     } else {
         delivery_.deliver();
     }
     return true;
 }
 
-void Worker::finish(LastBuffer last) {
+Delivery::Last Worker::finish() {
     phase_ = phase::Drained{std::get<phase::LastPending>(phase_).by};
-    // A client that hears of the end first may not look for the frame, and one that has LAST looks for the event.
-    reports_.postOfDrain(
-        heard_, [last = std::make_shared<LastBuffer>(std::move(last))](auto& listener) { listener.drained(std::move(*last)); });
+    return [reports = reports_, heard = heard_](LastBuffer last) {
+        // A client that hears of the end first may not look for the frame, and one that has LAST looks for the event.
+        reports.postOfDrain(heard, [shared = std::make_shared<LastBuffer>(std::move(last))](auto& listener) {
+            listener.drained(std::move(*shared));
+        });
+    };
 }
 
 bool Worker::looksAhead() const {

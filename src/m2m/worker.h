@@ -2,10 +2,12 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "call_watch.h"
+#include "converter.h"
 #include "daedalus/m2m/decode_strand.h"
 #include "delivery.h"
 #include "intake.h"
@@ -21,6 +23,10 @@ public:
 
     /// Hears the messages and does one piece of work. Idle: there is none before the next message.
     [[nodiscard]] Strand::Step step(std::deque<Message> messages);
+    /// Whom to wake where a step left work that could not be done yet. Before the first step.
+    void setStrand(const Strand::Waker& strand) { converter_.setDecoder(strand); }
+    /// Calls when all that was delivered till now is out; the call may end this object.
+    void afterDelivery(std::function<void()> call) { converter_.after(std::move(call)); }
     [[nodiscard]] bool isClosed() const { return std::holds_alternative<phase::Closed>(phase_); }
 
 private:
@@ -56,7 +62,8 @@ private:
     void giveUpDrain();
     /// Frames are given again, and LAST behind them.
     void takeBack();
-    void finish(LastBuffer last);
+    /// Who hears of the LAST that is delivered now.
+    [[nodiscard]] Delivery::Last finish();
     void found(const codec::StreamFormat& format);
     void fail(Errno error, const char* reason);
 
@@ -66,6 +73,7 @@ private:
     const Reports reports_;
     Moment heard_;  ///< of the loop
     Intake intake_;
+    Converter converter_;
     Delivery delivery_;
     Phase phase_ = phase::Running{};
 };

@@ -72,27 +72,34 @@ struct Taken {
 /// A session, and a client that the test moves. Nothing happens outside of the functions here.
 class Stage : private m2m::StatefulContext::Listener {
 public:
-    explicit Stage(unsigned threads = 1, m2m::SessionLimits limits = {}) : pool_(WorkerPool::ByHand{threads}), limits_(limits) {
-        context = std::make_unique<m2m::StatefulContext>(resources(), "test", static_cast<Listener&>(*this));
-        const auto* coded = v4l2::findCoded(v4l2::Codec::H264);
-        REQUIRE(context->changeOutput({.coded = coded, .width = 64, .height = 48, .sizeImage = 4096}));
-    }
+    explicit Stage(unsigned threads = 1, m2m::SessionLimits limits = {})
+        : Stage(std::make_unique<WorkerPool>(WorkerPool::ByHand{threads}), true, limits) {}
+    /// With a pool that steps by itself.
+    explicit Stage(std::unique_ptr<WorkerPool> pool) : Stage(std::move(pool), false, {}) {}
     ~Stage() override {
         close();
         settle();
-        CHECK(graveyard_->empty());
+        while (!isByHand_ && !isGone()) loop();
+        CHECK(isGone());
     }
     Stage(const Stage&) = delete;
     Stage& operator=(const Stage&) = delete;
 
     [[nodiscard]] m2m::Resources resources() {
-        return {
-            loop_, pool_, factory, graveyard_, [] { return codec::DecoderOptions{}; }, limits_, budget_, v4l2::PlanesApi::Multi,
-            clock};
+        return {loop_,
+                *pool_,
+                factory,
+                graveyard_,
+                [] { return codec::DecoderOptions{}; },
+                limits_,
+                budget_,
+                v4l2::PlanesApi::Multi,
+                clock,
+                0};
     }
 
     // Steps.
-    bool worker(size_t before = 0) { return pool_.step(before); }
+    bool worker(size_t before = 0) { return isByHand_ && pool_->step(before); }
     /// What has been posted till now, and what that posts.
     void loop() {
         loop_.post([this] { loop_.stop(); });
@@ -170,6 +177,8 @@ public:
         context->sourceChangeSeen();
     }
     void close() { context.reset(); }
+    /// Nothing of a session that was closed is left.
+    [[nodiscard]] bool isGone() const { return graveyard_->empty(); }
 
     HandClock clock;
     HookedFactory factory;
@@ -177,6 +186,13 @@ public:
     std::vector<std::string> events;  ///< "change WxH", "eos", "described"
 
 private:
+    Stage(std::unique_ptr<WorkerPool> pool, bool isByHand, m2m::SessionLimits limits)
+        : pool_(std::move(pool)), isByHand_(isByHand), limits_(limits) {
+        context = std::make_unique<m2m::StatefulContext>(resources(), "test", static_cast<Listener&>(*this));
+        const auto* coded = v4l2::findCoded(v4l2::Codec::H264);
+        REQUIRE(context->changeOutput({.coded = coded, .width = 64, .height = 48, .sizeImage = 4096}));
+    }
+
     static int errorOf(const Result<>& result) { return result ? 0 : result.error().value; }
     uint32_t numberOf(const queue::BufferInfo& info) {
         const auto memory = capture().memoryAt(info.planes[0].offset, info.planes[0].length);
@@ -195,7 +211,8 @@ private:
     void changed() override {}
 
     EventLoop loop_;
-    WorkerPool pool_;
+    std::unique_ptr<WorkerPool> pool_;
+    const bool isByHand_;
     m2m::SessionLimits limits_;
     std::shared_ptr<memory::Budget> budget_ = std::make_shared<memory::Budget>(uint64_t{1} << 30);
     std::shared_ptr<m2m::Graveyard> graveyard_ = std::make_shared<m2m::Graveyard>();

@@ -24,6 +24,9 @@ public:
     WorkerPool(const WorkerPool&) = delete;
     WorkerPool& operator=(const WorkerPool&) = delete;
     [[nodiscard]] unsigned threads() const;
+    /// Whether a thread has nothing to do, and no strand waits for one; it may be otherwise at once. A pool by hand of more
+    /// than one always has such a thread. Any thread.
+    [[nodiscard]] bool hasFreeThread() const;
     /// Of a pool by hand: runs one step, on the calling thread, of the strand that has `before` runnable ones before it in the
     /// rotation. False if there is none.
     bool step(size_t before = 0);
@@ -48,12 +51,24 @@ public:
     Strand& operator=(const Strand&) = delete;
 
     /// There is work: the step will be called at least once after this. Any thread.
-    void wake();
+    void wake() { waker().wake(); }
     /// A step that is under way is not expected to end soon: until it does, a further thread takes its thread's place in the
     /// pool, unless as many as the pool has were replaced already. Any thread but the one of that step.
     void replaceWorker();
 
     struct State;
+    /// Wakes a strand for as long as there is one. Any thread.
+    class Waker {
+    public:
+        void wake() const;
+
+    private:
+        friend class Strand;
+        Waker(std::shared_ptr<State> state, std::shared_ptr<WorkerPool::Impl> pool);
+        std::shared_ptr<State> state_;
+        std::shared_ptr<WorkerPool::Impl> pool_;
+    };
+    [[nodiscard]] Waker waker() const { return {state_, pool_}; }
 
 private:
     std::shared_ptr<State> state_;

@@ -40,6 +40,8 @@ struct Resources {
     /// Of the node: which formats CAPTURE can have.
     v4l2::PlanesApi planes = v4l2::PlanesApi::Multi;
     const Clock& clock = Clock::steady();
+    /// Frames of fewer bytes are converted on the thread that decodes: to wake another takes longer.
+    size_t conversionWorthAThread = 256U << 10;
 };
 
 /// The epoch that the worker may deliver, and the CAPTURE format for it.
@@ -98,7 +100,7 @@ public:
         virtual void failed(Errno error) = 0;
     };
 
-    DecodeStrand(Resources resources, v4l2::Codec codec, std::string session, Listener& listener);
+    DecodeStrand(Resources resources, v4l2::Codec codec, const std::string& session, Listener& listener);
     ~DecodeStrand();
     DecodeStrand(const DecodeStrand&) = delete;
     DecodeStrand& operator=(const DecodeStrand&) = delete;

@@ -23,6 +23,34 @@ TEST_CASE_METHOD(Decoding, "S12: frames come in display order with their timesta
     CHECK(third.buffer.timestamp.tv_usec == 2000);  // one OUTPUT buffer, two frames: both carry its timestamp
 }
 
+TEST_CASE("S12 S13: large frames, which are converted beside the decoding, come in order, the last of a drain with LAST") {
+    Decoding d("size 640x480\n");
+    auto& client = d.client;
+    uint32_t number = 0;
+    for (int round = 0; round < 6; ++round) {
+        REQUIRE(client.feed(0, "frame " + std::to_string(number) + "\n", 100) == 0);
+        REQUIRE(client.feed(1, "frame " + std::to_string(number + 1) + "\nframe " + std::to_string(number + 2) + "\n", 200) ==
+                0);
+        REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+        for (uint32_t i = 0; i < 3; ++i, ++number) {
+            const auto taken = d.expectFrame(number);
+            CHECK(taken.buffer.timestamp.tv_usec == (i == 0 ? 100 : 200));
+            REQUIRE(client.queue(taken.buffer.index) == 0);
+            const bool isLast = taken.buffer.flags & V4L2_BUF_FLAG_LAST;
+            CHECK((i == 2 || !isLast));
+            if (i < 2 || isLast) continue;
+            // All were out before STOP.
+            const auto last = client.await(kCapture);
+            REQUIRE(last.buffer.flags & V4L2_BUF_FLAG_LAST);
+            REQUIRE(client.queue(last.buffer.index) == 0);
+        }
+        CHECK(client.take(kCapture).error == EPIPE);
+        d.endOfStream();
+        for (int i = 0; i < 2; ++i) REQUIRE(client.await(kOutput).error == 0);
+        REQUIRE(client.command(V4L2_DEC_CMD_START) == 0);
+    }
+}
+
 TEST_CASE("S12: reordered frames keep the timestamps of their units") {
     Decoding d("size 64x48 reorder 1\n");
     d.feed("frame 0\n", 100);
