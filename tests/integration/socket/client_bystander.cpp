@@ -20,6 +20,14 @@
 
 #include "tests/integration/socket/client.h"
 
+// Newer architectures lack the older of two calls that do the same.
+#ifndef SYS_poll
+#define SYS_poll (-1)
+#define SYS_select (-1)
+#define SYS_epoll_wait (-1)
+#define SYS_dup2 (-1)
+#endif
+
 namespace daedalus::test {
 namespace {
 
