@@ -144,7 +144,10 @@ std::optional<int> Calls::wait(Notification& call, ThreadView& thread, std::vect
             // An event's buffer comes with it.
             const bool early = (file.revents & POLLPRI) != 0 && (file.events & kIn) != 0 && (file.revents & kIn) == 0;
             const bool shown = (file.revents & (kIn | kOut)) != 0;
-            if (file.session && label && (early || (shown && mayBeError(file.file.get())))) {
+            // A device that is gone, as the kernel shows it.
+            const bool gone = file.session && (file.revents & POLLHUP) != 0;
+            if (gone) file.revents = static_cast<short>(file.revents | POLLERR);
+            if (file.session && label && !gone && (early || (shown && mayBeError(file.file.get())))) {
                 proto::Request request{};
                 request.kind = proto::Kind::Readiness;
                 const auto answered = ask(thread, file.fd, file.session, request);
@@ -152,7 +155,6 @@ std::optional<int> Calls::wait(Notification& call, ThreadView& thread, std::vect
                 if (answered && answered->head.error == 0)
                     file.revents = static_cast<short>((mask & (file.events | POLLERR) & ~POLLPRI) | (file.revents & POLLPRI));
             }
-            if (file.session && (file.revents & POLLHUP) != 0) file.revents = static_cast<short>(file.revents | POLLERR);
             if (file.revents != 0) ++ready;
         }
         if (ready > 0) return ready;
