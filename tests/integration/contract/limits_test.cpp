@@ -75,7 +75,7 @@ uint32_t granted(V4l2Client& client, uint32_t type, uint32_t count, int expected
 
 }  // namespace
 
-TEST_CASE("S3 S17: a stream of larger frames than allowed is EIO, and a smaller one decodes on the same file") {
+TEST_CASE("S3 S17: a stream of larger frames than allowed is EIO, and a smaller one decodes on the same file", "[stateful]") {
     device::Limits limits;
     limits.session.maxWidth = 64;
     limits.session.maxHeight = 48;

@@ -10,7 +10,7 @@
 using namespace daedalus;
 using namespace daedalus::test;
 
-TEST_CASE("S1: ENUM_FMT(OUTPUT) lists every coded format but those that S_FMT alone takes, always") {
+TEST_CASE("S1: ENUM_FMT(OUTPUT) lists every coded format but those that S_FMT alone takes, always", "[stateful]") {
     TestNode node;
     V4l2Client client(node);
     std::vector<uint32_t> fourccs;
@@ -39,7 +39,7 @@ TEST_CASE("S1: ENUM_FMT(OUTPUT) lists every coded format but those that S_FMT al
     CHECK(client.ioctl(VIDIOC_ENUM_FMT, &desc) == EINVAL);
 }
 
-TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make it EBUSY") {
+TEST_CASE("S4 S5: S_FMT(OUTPUT) updates CAPTURE, colour survives, buffers make it EBUSY", "[stateful]") {
     TestNode node;
     V4l2Client client(node);
     v4l2_format format{};
@@ -165,7 +165,7 @@ TEST_CASE("S1: ENUM_FMT(OUTPUT) is the same before and in the middle of a stream
     CHECK(listed(client) == before);
 }
 
-TEST_CASE("S1: the flags of coded formats say which streams may be cut anywhere") {
+TEST_CASE("S1: the flags of coded formats say which streams may be cut anywhere", "[stateful]") {
     TestNode node;
     V4l2Client client(node);
     // What is behind start codes may; of the others a buffer is a frame.
@@ -185,7 +185,7 @@ TEST_CASE("S1: the flags of coded formats say which streams may be cut anywhere"
     CHECK(desc.index == continuous.size());
 }
 
-TEST_CASE("S3: frame sizes are listed for coded and raw formats, frame intervals for none") {
+TEST_CASE("S3: frame sizes are listed for coded and raw formats, frame intervals for none", "[stateful]") {
     TestNode node;
     V4l2Client client(node);
     const auto sizes = [&](uint32_t fourcc, uint32_t index = 0) {
@@ -241,7 +241,7 @@ TEST_CASE("S4: S_FMT(CAPTURE) takes what fits, adjusts the rest, and resets the 
     CHECK(client.format(kCapture).fmt.pix_mp.pixelformat == V4L2_PIX_FMT_NV12);
 }
 
-TEST_CASE("S5: what the stream says of its colours counts on CAPTURE, what the client says on OUTPUT") {
+TEST_CASE("S5: what the stream says of its colours counts on CAPTURE, what the client says on OUTPUT", "[stateful]") {
     Subscribed subscribed;
     auto& client = subscribed.client;
     v4l2_format format = client.format(kOutput);
@@ -288,7 +288,8 @@ TEST_CASE("S10: the minimum of CAPTURE buffers is volatile, right for the stream
     d.sourceChange();
 }
 
-TEST_CASE("S11: every selection target tells the coded or the visible rectangle, and COMPOSE is adjusted to what there is") {
+TEST_CASE("S11: every selection target tells the coded or the visible rectangle, and COMPOSE is adjusted to what there is",
+          "[stateful]") {
     Decoding d("size 64x48 crop 2,4,6,8\n");
     const auto rect = [&](uint32_t target) {
         v4l2_selection selection{};

@@ -57,7 +57,7 @@ TEST_CASE("bad pointers to planes are EFAULT, too many planes or none EINVAL", "
     CHECK(client.ioctl(VIDIOC_QUERYBUF, &buffer) == EINVAL);
 }
 
-TEST_CASE("S22: a hundred opens have their own formats and queues, and share priorities") {
+TEST_CASE("S22: a hundred opens have their own formats and queues, and share priorities", "[stateful]") {
     TestNode node;
     std::vector<std::unique_ptr<V4l2Client>> clients;
     for (int i = 0; i < 114; ++i) clients.push_back(std::make_unique<V4l2Client>(node));
@@ -93,7 +93,7 @@ TEST_CASE("S22: a hundred opens have their own formats and queues, and share pri
     CHECK(clients[0]->setFormat(kOutput, V4L2_PIX_FMT_VP8, 100, 100) == 0);
 }
 
-TEST_CASE("events: initial values, order, pending, unsubscribing and an empty queue") {
+TEST_CASE("events: initial values, order, pending, unsubscribing and an empty queue", "[stateful]") {
     TestNode node;
     V4l2Client client(node);
     v4l2_event event{};

@@ -198,7 +198,7 @@ TEST_CASE("the buffer types of the other API, and of none, are EINVAL in every c
     }
 }
 
-TEST_CASE("only formats of one memory plane are listed, set and sized") {
+TEST_CASE("only formats of one memory plane are listed, set and sized", "[stateful]") {
     Open open;
     for (const auto& coded : v4l2::codedFormats()) {
         CAPTURE(coded.name);
@@ -232,7 +232,7 @@ TEST_CASE("only formats of one memory plane are listed, set and sized") {
     }
 }
 
-TEST_CASE("what is behind `priv` counts with the magic number only, which every answer has") {
+TEST_CASE("what is behind `priv` counts with the magic number only, which every answer has", "[stateful]") {
     Open open;
     const bool extended = GENERATE(false, true);
     v4l2_format format{};
