@@ -39,6 +39,8 @@ public:
     }
     void cutAnywhere() override { inner_->cutAnywhere(); }
     Result<codec::Received> receive() override { return inner_->receive(); }
+    void settle() override { inner_->settle(); }
+    bool holdsBack() const override { return inner_->holdsBack(); }
     std::optional<codec::StreamFormat> headers() const override { return inner_->headers(); }
     Result<> drain() override { return inner_->drain(); }
     void resume() override { inner_->resume(); }

@@ -206,7 +206,7 @@ TEST_CASE("VC-1 sequence headers and entry points") {
     const auto setup = syntax->header()->setup;
     CHECK(setup.size() == 3 + vc1Sequence(178, 98).size() + 3 + vc1EntryPoint().size());
     CHECK(syntax->inspect(std::array<uint8_t, 2>{0x0D, 0}) == bitstream::UnitKind::PictureStart);
-    CHECK(syntax->inspect(std::array<uint8_t, 2>{0x0C, 0}) == bitstream::UnitKind::Companion);
+    CHECK(syntax->inspect(std::array<uint8_t, 2>{0x0C, 0}) == bitstream::UnitKind::Picture);
     // The same again is no news; another size is.
     syntax->inspect(vc1Sequence(178, 98));
     syntax->inspect(vc1EntryPoint());

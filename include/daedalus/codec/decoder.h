@@ -101,6 +101,12 @@ public:
     virtual void cutAnywhere() = 0;
     /// The next frame in display order.
     [[nodiscard]] virtual Result<Received> receive() = 0;
+    /// No more bytes are at hand for now: receive() goes on with what was held back only because more could come (by threads,
+    /// or because the next bytes show whether the last ones were a whole access unit), each call as long as one access unit at
+    /// most. The next send() ends that, received to its end or not. Nothing is lost by it, and the order stays.
+    virtual void settle() {}
+    /// True if settle() would bring out something.
+    [[nodiscard]] virtual bool holdsBack() const { return false; }
     /// What is known of the stream before its first frame came out; nothing until the headers were found. After the first
     /// frame the frames' own format counts.
     [[nodiscard]] virtual std::optional<StreamFormat> headers() const = 0;

@@ -12,6 +12,8 @@ namespace {
 constexpr size_t kMostPending = size_t{128} << 20;
 /// Bytes of a picture unit that tell what it is.
 constexpr size_t kEnough = 64;
+/// So many buffers that are whole units show that the next ones are, too.
+constexpr unsigned kEnoughTrust = 16;
 
 bool startsWithCode(const std::vector<uint8_t>& bytes, size_t from) {
     size_t zeros = from;
@@ -121,18 +123,35 @@ void AccessUnits::append(std::vector<uint8_t> bytes, uint64_t tag) {
     else
         pending_.insert(pending_.end(), bytes.begin(), bytes.end());
     evidence_ = {};
-    if (!startsWithCode(pending_, begin)) {
-        assembling_ = true;
-        evidence_.stray = begin == 0;
-    }
-    scan();
+    evidence_.stray = !startsWithCode(pending_, begin);
+    if (!evidence_.stray || assembling_) scan();
+    if (evidence_.stray && !assembling_) scanAgain();
+    // It was a unit indeed, if this buffer has not added to it.
+    if (held_ && !assembling_ && border_ == held_) emit(*held_);
+    held_.reset();
     // A client that sends parameter sets one by one will send slices one by one.
     if (evidence_.units == 1 && evidence_.leading == 1) assembling_ = true;
-    if (hasPicture_ && !assembling_) {
-        emit(pending_.size());
-        if (!begun_) first_ = ready_.back();
-    }
+    // It ends with what begins the next unit.
+    if (border_) assembling_ = true;
+    if (hasPicture_ && !assembling_) passThrough();
     begun_ = begun_ || hasPicture_ || evidence_.emitted > 0;
+    compact();
+}
+
+void AccessUnits::passThrough() {
+    if (trusted_ < kEnoughTrust) {
+        ++trusted_;
+        held_ = pending_.size();
+        return;
+    }
+    emit(pending_.size());
+}
+
+void AccessUnits::settle() {
+    if (!held_) return;
+    const bool isFirst = trusted_ == 1;
+    emit(*std::exchange(held_, std::nullopt));
+    if (isFirst) first_ = ready_.back();
     compact();
 }
 
@@ -145,14 +164,26 @@ void AccessUnits::scan() {
             return;
         }
         takeUnit(code, next);
+        if (evidence_.stray && !assembling_) return;
         code = next;
         scanned_ = code;
     }
 }
 
+/// The client cuts anywhere, and what was taken for whole may be a part.
+void AccessUnits::scanAgain() {
+    assembling_ = true;
+    syntax_->restart();
+    scanned_ = start_;
+    border_.reset();
+    hasPicture_ = false;
+    owesPicture_ = false;
+    scan();
+}
+
 /// The last unit in the buffer: whether it is complete depends on how the client cuts.
 void AccessUnits::takeLast(size_t code) {
-    if (evidence_.emitted > 0 || evidence_.stray) assembling_ = true;
+    if (evidence_.emitted > 0) assembling_ = true;
     const Bytes unit = Bytes(pending_).subspan(code + 3);
     const bool whole = !assembling_ || syntax_->isEnd(unit) || (unit.size() >= kEnough && syntax_->isPicture(unit));
     if (!whole) return;
@@ -160,10 +191,11 @@ void AccessUnits::takeLast(size_t code) {
     const size_t emitted = evidence_.emitted;
     takeUnit(code, pending_.size());
     if (pending_.empty()) return;
-    if (evidence_.emitted > 0 || evidence_.stray) assembling_ = true;
+    if (evidence_.emitted > 0) assembling_ = true;
     if (little && evidence_.emitted > emitted) {
         // A picture began with it, and more of it may come: then it is looked at again.
         hasPicture_ = false;
+        owesPicture_ = false;
         syntax_->restart();
         scanned_ = code;
         return;
@@ -186,7 +218,7 @@ void AccessUnits::takeUnit(size_t begin, size_t end) {
             if (hasPicture_) emit(border_.value_or(begin));
             break;
         case UnitKind::Picture:
-            if (!hasPicture_ && evidence_.leading == 0) evidence_.stray = true;
+            if (evidence_.pictures == 0 && evidence_.leading == 0) evidence_.stray = true;
             break;
         case UnitKind::Companion:
             break;
@@ -194,16 +226,22 @@ void AccessUnits::takeUnit(size_t begin, size_t end) {
             endStream(end);
             return;
     }
+    ++evidence_.pictures;
     hasPicture_ = true;
+    owesPicture_ = owesPicture_ || (kind == UnitKind::PictureStart && syntax_->owesPicture());
+    awaitsField_ = syntax_->awaitsField();
     border_.reset();
     header_ = syntax_->header();
 }
 
 void AccessUnits::emit(size_t end) {
+    if (!held_ || end > *held_) ++evidence_.emitted;
     while (marks_.size() > 1 && marks_[1].position <= start_) marks_.pop_front();
     AccessUnit unit;
     unit.tag = marks_.front().tag;
     unit.header = header_;
+    unit.owesPicture = std::exchange(owesPicture_, false);
+    unit.awaitsField = awaitsField_;
     if (start_ == 0 && end == pending_.size()) {
         unit.bytes = std::move(pending_);
         clear();
@@ -214,7 +252,6 @@ void AccessUnits::emit(size_t end) {
     ready_.push_back(std::move(unit));
     hasPicture_ = false;
     border_.reset();
-    ++evidence_.emitted;
 }
 
 /// What is there until `end` is the stream's last unit; without a picture only the fact is.
@@ -222,7 +259,7 @@ void AccessUnits::endStream(size_t end) {
     const bool picture = hasPicture_;
     emit(end);
     // It shows nothing of how the client cuts.
-    --evidence_.emitted;
+    evidence_.emitted = 0;
     AccessUnit& last = ready_.back();
     last.endsStream = true;
     if (!picture) last.bytes.clear();
@@ -236,12 +273,14 @@ void AccessUnits::compact() {
     for (Mark& mark : marks_) mark.position -= std::min(mark.position, start_);
     scanned_ -= std::min(scanned_, start_);
     if (border_) *border_ -= start_;
+    if (held_) *held_ -= start_;
     start_ = 0;
 }
 
 void AccessUnits::finish() {
     if (!syntax_) return;
     first_.reset();
+    held_.reset();
     evidence_ = {};
     size_t code = findStartCode(pending_, scanned_);
     while (code != kNoStartCode) {
@@ -259,6 +298,7 @@ void AccessUnits::reset() {
     clear();
     assembling_ = false;
     begun_ = false;
+    trusted_ = 0;
     first_.reset();
     tookBack_ = false;
     if (syntax_) syntax_->restart();
@@ -270,7 +310,9 @@ void AccessUnits::clear() {
     start_ = 0;
     scanned_ = 0;
     border_.reset();
+    held_.reset();
     hasPicture_ = false;
+    owesPicture_ = false;
 }
 
 std::optional<AccessUnit> AccessUnits::pop() {

@@ -199,6 +199,7 @@ public:
         if (unit.empty()) return UnitKind::Other;
         if (isPicture(unit)) return slice(unit);
         if (isEnd(unit)) return UnitKind::EndOfStream;
+        betweenPictures_ = betweenPictures_ || ((unit[0] & 31U) >= 6 && (unit[0] & 31U) <= 9);
         switch (unit[0] & 31U) {
             case 7:
                 grain_.parameterSet();
@@ -217,6 +218,8 @@ public:
         }
     }
 
+    bool owesPicture() const override { return true; }
+    bool awaitsField() const override { return last_.field && !secondField_; }
     const std::optional<StreamHeader>& header() const override { return header_; }
     void restart() override {
         last_ = {};
@@ -297,7 +300,9 @@ private:
     UnitKind kindAfter(const PictureId& before, const PictureId& now) {
         // Macroblocks that go on counting under another number are a damaged or lost slice, not a picture begun.
         if (before.valid && now.firstMb > before.firstMb) return UnitKind::Picture;
-        if (before.valid && before.samePicture(now)) return UnitKind::Companion;
+        // Two streams put together may have two IDR pictures that look the same, but for what stands between them.
+        const bool apart = std::exchange(betweenPictures_, false);
+        if (before.valid && before.samePicture(now)) return apart ? UnitKind::PictureStart : UnitKind::Companion;
         secondField_ = before.valid && !secondField_ && now.isSecondFieldOf(before);
         return secondField_ ? UnitKind::Companion : UnitKind::PictureStart;
     }
@@ -325,6 +330,7 @@ private:
     bool bottomFirst_ = false;
     bool secondField_ = false;
     bool sawPicture_ = false;
+    bool betweenPictures_ = false;  ///< a unit has come since the last slice that no picture has inside
 };
 
 }  // namespace

@@ -159,6 +159,7 @@ public:
         return leading ? UnitKind::Leading : UnitKind::Other;
     }
 
+    bool owesPicture() const override { return owesPicture_; }
     const std::optional<StreamHeader>& header() const override { return header_; }
     void restart() override {}
 
@@ -187,7 +188,10 @@ private:
         BitReader in(payload);
         const unsigned id = in.ue();
         const unsigned sps = in.ue();
-        if (in.ok() && id < spsOfPps_.size() && sps < sps_.size()) spsOfPps_[id] = sps;
+        in.skip(1);
+        if (!in.ok() || id >= spsOfPps_.size() || sps >= sps_.size()) return;
+        spsOfPps_[id] = sps;
+        saysOutput_[id] = in.flag();
     }
 
     UnitKind slice(Bytes unit) {
@@ -204,12 +208,16 @@ private:
             header_->format.hdr10 = hdr10_.inForce();
             header_->filmGrain = grain_.inForce();
             sawPicture_ = true;
+            // Skipped leading pictures (RASL) are not shown where decoding starts at their CRA picture.
+            owesPicture_ = !saysOutput_[ppsId] && type != 8 && type != 9;
         }
         return first ? UnitKind::PictureStart : UnitKind::Picture;
     }
 
     std::array<std::optional<StreamHeader>, 16> sps_;
     std::array<std::optional<unsigned>, 64> spsOfPps_;
+    std::array<bool, 64> saysOutput_{};  ///< of a PPS: its pictures say whether they are shown
+    bool owesPicture_ = false;
     std::optional<StreamHeader> header_;
     Hdr10Messages hdr10_;
     FilmGrain grain_;

@@ -29,6 +29,7 @@ public:
                 return UnitKind::Leading;
             case kPicture:
                 pictureBegun_ = true;
+                pictureType(in);
                 structure_ = kFrame;
                 return UnitKind::Leading;
             case kExtension:
@@ -39,21 +40,26 @@ public:
         }
     }
 
+    /// B pictures behind one reference only, at an open group's start, are not shown.
+    bool owesPicture() const override { return type_ != kBidirectional || references_ > 1; }
     const std::optional<StreamHeader>& header() const override { return header_; }
     void restart() override {
         pictureBegun_ = false;
         firstField_ = 0;
+        references_ = 0;
     }
 
 private:
     static constexpr unsigned kBottomField = 2;
     static constexpr unsigned kFrame = 3;
+    static constexpr unsigned kBidirectional = 3;
     enum class Standard : uint8_t { Mpeg1, Mpeg2 };
 
     UnitKind slice() {
         if (!std::exchange(pictureBegun_, false)) return UnitKind::Picture;
         if (structure_ == kFrame) {
             firstField_ = 0;
+            if (type_ != kBidirectional) ++references_;
             return UnitKind::PictureStart;
         }
         if (firstField_ != 0 && firstField_ != structure_) {
@@ -63,7 +69,13 @@ private:
         firstField_ = structure_;
         bottomFirst_ = structure_ == kBottomField;
         noteFieldOrder();
+        if (type_ != kBidirectional) ++references_;
         return UnitKind::PictureStart;
+    }
+
+    void pictureType(BitReader& in) {
+        in.skip(10);
+        type_ = in.bits(3);
     }
 
     void sequence(BitReader& in) {
@@ -159,6 +171,8 @@ private:
     bool pictureBegun_ = false;
     bool bottomFirst_ = false;
     unsigned structure_ = kFrame;
+    unsigned type_ = 0;
+    unsigned references_ = 0;  ///< pictures since the start that others refer to
     unsigned firstField_ = 0;  ///< structure of a first field whose second is awaited
 };
 

@@ -90,7 +90,7 @@ public:
         if (unit.empty()) return UnitKind::Other;
         BitReader in(unit.subspan(1));
         if (unit[0] == kVop) {
-            if (header_ && header_->format.interlaced) fieldOrder(in);
+            if (header_) picture(in);
             return UnitKind::PictureStart;
         }
         if (unit[0] >= kFirstLayer && unit[0] <= kLastLayer) {
@@ -111,6 +111,7 @@ public:
         return unit[0] < kFirstLayer || unit[0] == kSequenceStart || unit[0] == kGroup ? UnitKind::Leading : UnitKind::Other;
     }
 
+    bool owesPicture() const override { return owesPicture_; }
     const std::optional<StreamHeader>& header() const override { return header_; }
     void restart() override {}
 
@@ -127,14 +128,17 @@ private:
     }
 
     /// The start of a picture's header up to its field order. A wrong guess on the way there is put right by the first frame.
-    void fieldOrder(BitReader& in) {
+    void picture(BitReader& in) {
         constexpr unsigned kIntra = 0;
         constexpr unsigned kBidirectional = 2;
         const unsigned type = in.bits(2);
         while (in.ok() && in.flag()) {
         }
         in.skip(1 + timeBits_ + 1);
-        if (!in.flag()) return;
+        const bool coded = in.flag();
+        // B pictures are not shown behind one reference only.
+        owesPicture_ = in.ok() && coded && type != kBidirectional;
+        if (!coded || !header_->format.interlaced) return;
         if (type != kIntra && type != kBidirectional) in.skip(1);
         in.skip(3);
         const bool topFirst = in.flag();
@@ -144,6 +148,7 @@ private:
     std::optional<StreamHeader> header_;
     v4l2::Conformance conformance_;
     unsigned timeBits_ = 1;
+    bool owesPicture_ = false;
     v4l2::Colorimetry colours_ = colorimetry(2, 2, 2, Range::Unknown);
 };
 

@@ -38,6 +38,10 @@ public:
     [[nodiscard]] virtual bool isPicture(Bytes unit) const = 0;
     /// True if inspect() calls it the last unit of a stream, whatever comes behind: all of it is here.
     [[nodiscard]] virtual bool isEnd(Bytes) const { return false; }
+    /// True if a decoder that can decode the last picture shows one for it, in a stream that was not cut off before it.
+    [[nodiscard]] virtual bool owesPicture() const { return false; }
+    /// True if the last picture is a field whose other field is to come.
+    [[nodiscard]] virtual bool awaitsField() const { return false; }
     /// The header of the last picture, or the last header if there was no picture yet.
     [[nodiscard]] virtual const std::optional<StreamHeader>& header() const = 0;
     /// The next unit follows on nothing: pictures under way are forgotten, headers are kept.

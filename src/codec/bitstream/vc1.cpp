@@ -61,7 +61,6 @@ public:
                 if (header_ && header_->format.interlaced) fieldOrder(unit);
                 return UnitKind::PictureStart;
             case kField:
-                return UnitKind::Companion;
             case kSlice:
                 return UnitKind::Picture;
             default:

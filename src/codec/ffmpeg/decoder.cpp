@@ -16,14 +16,16 @@ extern "C" {
 #include "../bitstream/colorimetry.h"
 #include "../bitstream/random_access.h"
 #include "frame.h"
+#include "frame_threads.h"
 #include "history.h"
 #include "open_context.h"
+#include "sent_units.h"
 
 namespace daedalus::codec::ffmpeg {
 namespace {
 
-/// Units whose frames may still come: reordering, threads, and fields that come apart, with room.
-constexpr size_t kUnitsInFlight = 512;
+/// A stream without a resume point in so many units has none.
+constexpr int64_t kLongestSeek = 256;
 /// Errors in a row that receive_frame may give before we stop asking.
 constexpr int kMostErrors = 64;
 /// A stream whose headers we could not read gets this, before and after its first frame.
@@ -53,10 +55,11 @@ bool fillPacket(AVPacket& packet, std::vector<uint8_t> bytes) {
 class AvDecoder final : public Decoder {
 public:
     AvDecoder(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options)
-        : codec_(codec), decoder_(decoder), options_(options), units_(codec) {}
+        : codec_(codec), decoder_(decoder), options_(options), units_(codec), threads_(codec) {}
 
     Result<> send(std::span<const std::byte> bytes, uint64_t tag) override {
         if (draining_) return fail(EINVAL);
+        settling_ = false;
         return guarded<void>([&]() -> Result<> {
             // Once, here: from now on nobody else can change these bytes.
             std::vector<uint8_t> copy;
@@ -89,6 +92,11 @@ public:
                 if (!decoded) return fail(decoded.error());
                 if (history_.rewound()) return Received(Working{});
                 if (*decoded) continue;
+                if (!draining_ && settling_ && threads_.canPush()) {
+                    if (const auto pushed = push(); !pushed) return fail(pushed.error());
+                    if (results_.empty()) return Received(Working{});
+                    continue;
+                }
                 if (!draining_) return Received(NeedInput{});
                 if (drained_) return Received(EndOfStream{});
                 if (const auto result = drainContext(); !result) return fail(result.error());
@@ -96,6 +104,13 @@ public:
             }
         });
     }
+
+    void settle() override {
+        units_.settle();
+        settling_ = true;
+    }
+
+    bool holdsBack() const override { return units_.holds() || (threads_.canPush() && !awaitsField_); }
 
     std::optional<StreamFormat> headers() const override {
         const auto& header = header_ ? header_ : units_.header();
@@ -115,6 +130,7 @@ public:
         postponed_.reset();
         draining_ = false;
         drained_ = false;
+        if (context_) seekUntil_ = sent_.last() + kLongestSeek;
         forget();
     }
 
@@ -124,16 +140,12 @@ public:
         if (!holdsFrames()) return;
         // It takes nothing more before this, and forgets its references: they are decoded again if they are needed.
         avcodec_flush_buffers(context_.get());
+        threads_.clear();
         mustCatchUp_ = true;
-        givenUntil_ = serial_;
+        givenUntil_ = sent_.last();
     }
 
 private:
-    struct InFlight {
-        int64_t serial = -1;
-        UnitInfo info;
-    };
-
     /// Memory that is not there is an errno on every thread.
     template <class T, class Work>
     static Result<T> guarded(const Work& work) {
@@ -147,8 +159,12 @@ private:
     /// libavcodec starts anew.
     void forget() {
         if (context_) avcodec_flush_buffers(context_.get());
+        threads_.clear();
+        sent_.forgive();
         history_.clear();
         mustCatchUp_ = false;
+        settling_ = false;
+        sawKeyFrame_ = false;
     }
 
     /// True if libavcodec may hold pictures that it gives at the end only.
@@ -210,7 +226,7 @@ private:
     }
 
     Result<> noteHeader(const bitstream::StreamHeader& header) {
-        if (context_ && header_ && restarts(*header_, header)) {
+        if (context_ && header_ && startsAnew(*context_, codec_, *header_, header)) {
             if (const auto result = drainContext(); !result) return result;
             forget();
             if (needsSetup(codec_) || header_->filmGrain != header.filmGrain) context_.reset();
@@ -222,26 +238,6 @@ private:
     }
 
     [[nodiscard]] bool setupKnown() const { return header_ && !header_->setup.empty() && !setupRefused_; }
-
-    /// True where libavcodec starts anew and forgets the picture that it still holds.
-    [[nodiscard]] bool restarts(const bitstream::StreamHeader& before, const bitstream::StreamHeader& now) const {
-        switch (codec_) {
-            case v4l2::Codec::Mpeg2:
-            case v4l2::Codec::Mpeg1:
-                return restartsMpeg2(before.format, now.format);
-            case v4l2::Codec::Mpeg4:
-            case v4l2::Codec::Xvid:
-                return before.format.visible != now.format.visible;
-            default:
-                return before.setup != now.setup || before.filmGrain != now.filmGrain;
-        }
-    }
-
-    static bool restartsMpeg2(const StreamFormat& before, const StreamFormat& now) {
-        const auto aspect = [](const StreamFormat& format) { return std::pair(format.pixelAspectNum, format.pixelAspectDen); };
-        const bool fieldRows = before.interlaced != now.interlaced && (now.visible.height + 15) / 16 % 2 != 0;
-        return before.visible != now.visible || aspect(before) != aspect(now) || fieldRows;
-    }
 
     Result<> open() {
         auto opened = openContext(codec_, decoder_, options_, header_);
@@ -257,15 +253,28 @@ private:
         const bool afresh = kept && bitstream::startsAfresh(codec_, unit.bytes);
         const PacketPtr packet(av_packet_alloc());
         if (!packet || !fillPacket(*packet, std::move(unit.bytes))) return fail(ENOMEM);
-        InFlight& entry = inFlight_[static_cast<size_t>(++serial_) % inFlight_.size()];
-        entry.serial = serial_;
-        entry.info = describe(unit);
-        packet->pts = serial_;
+        packet->pts = sent_.add(describe(unit), unit.owesPicture && sent_.last() >= seekUntil_);
+        awaitsField_ = unit.awaitsField;
         if (kept && !history_.add(*packet, afresh)) return fail(ENOMEM);
-        return decode(*packet);
+        if (const auto decoded = decode(*packet); !decoded) return decoded;
+        reportLost(sent_.longAgo());
+        return {};
+    }
+
+    /// Brings out what frame threads hold. Between the fields of a picture there is no place for it.
+    Result<> push() {
+        settling_ = !awaitsField_;
+        if (!settling_) return {};
+        const PacketPtr packet = threads_.filler();
+        if (!packet) return fail(ENOMEM);
+        context_->skip_frame = AVDISCARD_ALL;
+        const auto pushed = decode(*packet);
+        context_->skip_frame = AVDISCARD_DEFAULT;
+        return pushed;
     }
 
     Result<> decode(const AVPacket& packet) {
+        outcomeOf_ = threads_.sent(*context_, packet);
         int error = avcodec_send_packet(context_.get(), &packet);
         while (error == AVERROR(EAGAIN)) {
             const size_t before = results_.size();
@@ -274,8 +283,22 @@ private:
             error = avcodec_send_packet(context_.get(), &packet);
         }
         if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
-        if (error < 0) results_.push_back(Damaged{infoOf(packet.pts).tag, errorText(error)});
+        if (error < 0) damaged(errorText(error));
         return collect();
+    }
+
+    /// The outcome at hand is an error.
+    void damaged(std::string reason) {
+        const int64_t pts = outcomeOf_.value_or(sent_.last());
+        if (pts == FrameThreads::kFiller) return;
+        sent_.answered(pts);
+        results_.push_back(Damaged{sent_.infoOf(pts).tag, std::move(reason)});
+    }
+
+    /// No unit that owes a picture passes without a word.
+    void reportLost(int64_t before) {
+        while (const auto lost = sent_.takeLost(before))
+            results_.push_back(Damaged{sent_.infoOf(*lost).tag, "libavcodec gives no picture for it"});
     }
 
     /// Takes all frames that are there.
@@ -287,7 +310,7 @@ private:
             if (error == AVERROR(EAGAIN) || error == AVERROR_EOF) return {};
             if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
             if (error < 0) {
-                results_.push_back(Damaged{infoOf(serial_).tag, errorText(error)});
+                damaged(errorText(error));
                 ++errors;
                 continue;
             }
@@ -305,8 +328,17 @@ private:
     void take(FramePtr frame) {
         const bool given = frame->pts != AV_NOPTS_VALUE && frame->pts <= givenUntil_;
         if (given) return;
-        if (isMarkedKey(*frame) && holdsFrames()) history_.keyFrame(frame->pts);
-        UnitInfo unit = infoOf(frame->pts);
+sent_.answered(frame->pts);
+        const bool isKey = isMarkedKey(*frame);
+        // What was decoded before a key frame is shown before it.
+        if (isKey && frame->pts != AV_NOPTS_VALUE) reportLost(frame->pts);
+        if (isKey && holdsFrames()) history_.keyFrame(frame->pts);
+        sawKeyFrame_ = sawKeyFrame_ || isKey;
+        if (!sawKeyFrame_ && needsKeyFrame(codec_)) frame->flags |= AV_FRAME_FLAG_CORRUPT;
+        // Of what stands before a resume point nothing is shown, but where the stream begins, all of it.
+        if (frame->pts <= seekUntil_ && (frame->flags & AV_FRAME_FLAG_CORRUPT)) return;
+        seekUntil_ = 0;
+        UnitInfo unit = sent_.infoOf(frame->pts);
         // A progressive frame among interlaced ones keeps their order: the format is the stream's, not the picture's.
         if (const FieldOrder order = fieldOrderOf(*frame); order != FieldOrder::Unsaid) fieldOrder_ = order;
         if (fieldOrder_ != FieldOrder::Unsaid) unit.bottomFirst = unit.interlaced && fieldOrder_ == FieldOrder::BottomFirst;
@@ -327,26 +359,24 @@ private:
             format.zeroBits = static_cast<uint8_t>(format.bitDepth - bits);
     }
 
-    /// Of a unit that was sent; of the last one if the frame does not know where it came from.
-    const UnitInfo& infoOf(int64_t serial) const {
-        const InFlight& last = inFlight_[static_cast<size_t>(serial_) % inFlight_.size()];
-        if (serial < 0) return last.info;
-        const InFlight& entry = inFlight_[static_cast<size_t>(serial) % inFlight_.size()];
-        return entry.serial == serial ? entry.info : last.info;
-    }
-
     /// Gets all frames that libavcodec still holds. It takes nothing more before avcodec_flush_buffers().
     Result<> drainContext() {
         if (!holdsFrames()) return {};
         const int error = avcodec_send_packet(context_.get(), nullptr);
         if (error == AVERROR(ENOMEM)) return fail(ENOMEM);
-        return collect();
+        outcomeOf_.reset();
+        if (const auto collected = collect(); !collected) return collected;
+        reportLost(INT64_MAX);
+        return {};
     }
 
     v4l2::Codec codec_;
     const AVCodec* decoder_;
     DecoderOptions options_;
     bitstream::AccessUnits units_;
+    SentUnits sent_;
+    FrameThreads threads_;
+    std::optional<int64_t> outcomeOf_;  ///< pts of the packet whose outcome libavcodec gives now
     ContextPtr context_;
     std::optional<bitstream::StreamHeader> header_;  ///< of the last unit that was decoded
     std::deque<Received> results_;
@@ -354,11 +384,13 @@ private:
     std::optional<bitstream::AccessUnit> postponed_;  ///< until the history has been decoded again
     bool mustCatchUp_ = false;                        ///< libavcodec has lost what the next unit may refer to
     int64_t givenUntil_ = 0;                          ///< frames of the units until this serial have come out
-    std::array<InFlight, kUnitsInFlight> inFlight_;
-    int64_t serial_ = 0;
-    FieldOrder fieldOrder_ = FieldOrder::Unsaid;  ///< of the last frame that had one
+    FieldOrder fieldOrder_ = FieldOrder::Unsaid;      ///< of the last frame that had one
     bool draining_ = false;
     bool drained_ = false;
+    bool settling_ = false;
+    bool awaitsField_ = false;   ///< the unit that was sent last does
+    bool sawKeyFrame_ = false;   ///< since libavcodec started anew
+    int64_t seekUntil_ = 0;      ///< the serials from a flush on among which a resume point is looked for
     bool setupRefused_ = false;  ///< by libavcodec: the one in header_
 };
 

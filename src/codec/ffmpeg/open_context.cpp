@@ -6,6 +6,7 @@ extern "C" {
 }
 
 #include <algorithm>
+#include <utility>
 
 #include "picture_memory.h"
 
@@ -32,6 +33,12 @@ int threadType(v4l2::Codec codec, ThreadType wanted) {
     return codec == v4l2::Codec::H264 || codec == v4l2::Codec::Vp8 ? FF_THREAD_FRAME : FF_THREAD_SLICE;
 }
 
+bool mpeg2StartsAnew(const StreamFormat& before, const StreamFormat& now) {
+    const auto aspect = [](const StreamFormat& format) { return std::pair(format.pixelAspectNum, format.pixelAspectDen); };
+    const bool fieldRows = before.interlaced != now.interlaced && (now.visible.height + 15) / 16 % 2 != 0;
+    return before.visible != now.visible || aspect(before) != aspect(now) || fieldRows;
+}
+
 /// Gives the headers to libavcodec as a container would. False: no memory.
 bool setUp(AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHeader& header) {
     // It refuses fewer bytes, and ignores zeros.
@@ -49,6 +56,38 @@ bool setUp(AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHe
 
 }  // namespace
 
+bool startsAnew(const AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHeader& before,
+                const bitstream::StreamHeader& now) {
+    switch (codec) {
+        case v4l2::Codec::H264:
+            // Frame threads that get a packet without a picture (FrameThreads) right behind a change of size lose pictures.
+            if ((context.active_thread_type & FF_THREAD_FRAME) && !before.format.sameSetup(now.format)) return true;
+            return before.filmGrain != now.filmGrain;
+        case v4l2::Codec::Mpeg2:
+        case v4l2::Codec::Mpeg1:
+            return mpeg2StartsAnew(before.format, now.format);
+        case v4l2::Codec::Mpeg4:
+        case v4l2::Codec::Xvid:
+            return before.format.visible != now.format.visible;
+        default:
+            return before.setup != now.setup || before.filmGrain != now.filmGrain;
+    }
+}
+
+bool needsKeyFrame(v4l2::Codec codec) {
+    switch (codec) {
+        case v4l2::Codec::Mpeg1:
+        case v4l2::Codec::Mpeg2:
+        case v4l2::Codec::Mpeg4:
+        case v4l2::Codec::Xvid:
+        case v4l2::Codec::H263:
+        case v4l2::Codec::Flv1:
+            return true;
+        default:
+            return false;
+    }
+}
+
 bool needsSetup(v4l2::Codec codec) { return codec == v4l2::Codec::Vc1G || codec == v4l2::Codec::Vc1L; }
 
 void raiseReorderDepth(AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHeader& header) {
@@ -61,6 +100,9 @@ Result<ContextPtr> openContext(v4l2::Codec codec, const AVCodec* decoder, const 
     ContextPtr context(avcodec_alloc_context3(decoder));
     if (!context) return fail(ENOMEM);
     context->flags |= AV_CODEC_FLAG_UNALIGNED;
+    // What is decoded without the key frame that it needs is shown, as damaged.
+    context->flags |= AV_CODEC_FLAG_OUTPUT_CORRUPT;
+    if (codec == v4l2::Codec::Mpeg1 || codec == v4l2::Codec::Mpeg2) context->flags2 |= AV_CODEC_FLAG2_SHOW_ALL;
     context->apply_cropping = 0;
     context->max_pixels = static_cast<int64_t>(options.maxPixels);
     if (options.memory) countPictures(*context, options.memory);

@@ -1,4 +1,4 @@
-// libavcodec's context for one stream.
+// libavcodec's context for one stream, and what of it differs from codec to codec.
 #pragma once
 
 #include <optional>
@@ -11,6 +11,13 @@ namespace daedalus::codec::ffmpeg {
 
 /// True if libavcodec reads the sequence header when it is opened, and never again (VC-1).
 [[nodiscard]] bool needsSetup(v4l2::Codec codec);
+
+/// True where libavcodec starts anew and forgets the picture that it still holds, or has to.
+[[nodiscard]] bool startsAnew(const AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHeader& before,
+                              const bitstream::StreamHeader& now);
+
+/// Codecs whose first pictures libavcodec decodes from nothing, without a word, where there is no key frame before them.
+[[nodiscard]] bool needsKeyFrame(v4l2::Codec codec);
 
 /// H.264 streams that do not declare their reordering: libavcodec would start from none and drop pictures while it learns. No
 /// effect on other codecs.
