@@ -72,6 +72,8 @@ std::vector<const v4l2::CodedFormat*> offeredCoded(const Device::Shared& device)
 
 struct AdjustedCapture {
     const v4l2::RawFormat* raw;
+    uint32_t width;  ///< as asked for, within the limits
+    uint32_t height;
     v4l2::FrameLayout layout;
 };
 
@@ -85,8 +87,9 @@ AdjustedCapture adjustCapture(Session& session, const v4l2_pix_format_mplane& pi
     };
     const auto& limits = session.device().options.limits.session;
     const auto& current = context.captureFormat().layout;
-    return {raw, context.captureLayout(*raw, dimension(pix.width, current.width, limits.maxWidth),
-                                       dimension(pix.height, current.height, limits.maxHeight))};
+    const uint32_t width = dimension(pix.width, current.width, limits.maxWidth);
+    const uint32_t height = dimension(pix.height, current.height, limits.maxHeight);
+    return {raw, width, height, context.captureLayout(*raw, width, height)};
 }
 
 }  // namespace
@@ -163,7 +166,7 @@ Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
         changed = session.context().changeOutput(adjustOutput(session.device(), pix));
     } else if (isCapture(format.type)) {
         const auto adjusted = adjustCapture(session, pix);
-        changed = session.context().changeCapture(*adjusted.raw, adjusted.layout.width, adjusted.layout.height, pix.field);
+        changed = session.context().changeCapture(*adjusted.raw, adjusted.width, adjusted.height, pix.field);
     }
     return changed ? g_fmt(session, format, call) : changed;
 }

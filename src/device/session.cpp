@@ -59,12 +59,14 @@ uint32_t Session::readiness() const {
     uint32_t ready = events_.isEmpty() ? 0 : POLLPRI;
     const bool lenient = device_.shared().options.lenientPoll;
     if (lenient && !output.isStreaming() && !capture.isStreaming()) return ready;
-    // v4l2_m2m_poll(): POLLERR only where nothing can become ready on either queue.
-    if (output.isIdle() && capture.isIdle() && !(capture.isStreaming() && !capture.hasFailed() && capture.lastDequeued()))
-        return ready | POLLERR;
+    // v4l2_m2m_poll(): POLLERR only where nothing can become ready on either queue. Drivers keep the OUTPUT buffer that has the
+    // first picture until CAPTURE is set up, so that there is none before; GStreamer 1.24 and newer end of it.
+    const bool over = capture.isStreaming() && capture.lastDequeued();
+    const bool awaited = over || context.awaitsSetup();
+    if (output.isIdle() && capture.isIdle() && (!awaited || output.hasFailed() || capture.hasFailed())) return ready | POLLERR;
     if (output.hasDone()) ready |= POLLOUT | POLLWRNORM;
-    // After LAST, readable until DQBUF has answered EPIPE once. v4l2_m2m_poll() stays readable, which makes a client that
-    // goes on polling spin; without any wake-up, FFmpeg, which does not look at LAST, would wait for ever.
+    // After LAST, readable until DQBUF has answered EPIPE, and every now and then again. v4l2_m2m_poll() stays readable, which
+    // makes a client that goes on polling spin; without any wake-up, FFmpeg, which does not look at LAST, would wait for ever.
     if (capture.hasDone() || capture.hasEndToTell() || (lenient && capture.lastDequeued())) ready |= POLLIN | POLLRDNORM;
     return ready;
 }

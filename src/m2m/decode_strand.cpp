@@ -63,6 +63,7 @@ void DecodeStrand::input(queue::ActiveBuffer buffer) { impl_->send(message::Inpu
 void DecodeStrand::output(queue::ActiveBuffer buffer) { impl_->send(message::Output{std::move(buffer)}); }
 void DecodeStrand::setUp(const CaptureSetup& setup) { impl_->send(message::SetUp{setup}); }
 void DecodeStrand::markLast(uint32_t field) { impl_->send(message::MarkLast{field}); }
+void DecodeStrand::settle() { impl_->send(message::Settle{}); }
 void DecodeStrand::drain() { impl_->send(message::Drain{}); }
 void DecodeStrand::resume() { impl_->send(message::Resume{}); }
 void DecodeStrand::flush() { impl_->send(message::Flush{impl_->reports.flushed()}); }

@@ -7,9 +7,19 @@
 namespace daedalus::m2m {
 
 const char* name(DecoderState state) {
-    constexpr std::array<const char*, kDecoderStates> names = {
-        "Initialization",          "EarlyCapture", "CaptureSetup",          "ChangeSetup",      "Decoding",    "Seek",
-        "DynamicResolutionChange", "Drain",        "DrainResolutionChange", "DrainChangeSetup", "EndOfStream", "Stopped"};
+    constexpr std::array<const char*, kDecoderStates> names = {"Initialization",
+                                                               "EarlyCapture",
+                                                               "EarlyDrain",
+                                                               "CaptureSetup",
+                                                               "ChangeSetup",
+                                                               "Decoding",
+                                                               "Seek",
+                                                               "DynamicResolutionChange",
+                                                               "Drain",
+                                                               "DrainResolutionChange",
+                                                               "DrainChangeSetup",
+                                                               "EndOfStream",
+                                                               "Stopped"};
     return names[static_cast<size_t>(state)];
 }
 

@@ -35,10 +35,10 @@ std::vector<const v4l2::RawFormat*> Formats::fitting(const codec::StreamFormat* 
 
 v4l2::FrameLayout Formats::captureLayout(const v4l2::RawFormat& raw, uint32_t width, uint32_t height) const {
     if (stream()) return v4l2::layoutOf(raw, stream()->codedWidth, stream()->codedHeight);
-    const auto step = [](uint32_t size) {
-        return (size + v4l2::kDimensionStep - 1) / v4l2::kDimensionStep * v4l2::kDimensionStep;
-    };
-    return v4l2::layoutOf(raw, step(width), step(height));
+    // Clients that set CAPTURE up before the headers, for what a container says, then meet no change.
+    const uint32_t block = v4l2::blockSize(output_.coded->codec);
+    const auto whole = [block](uint32_t size) { return (size + block - 1) / block * block; };
+    return v4l2::layoutOf(raw, whole(width), whole(height));
 }
 
 uint32_t Formats::captureField(uint32_t wanted) const {
@@ -137,10 +137,10 @@ void Formats::setCapture(const v4l2::RawFormat& raw, uint32_t width, uint32_t he
         capture_.visible = stream()->visible;
         return;
     }
-    // An odd size that the client knows from a container is rounded up for the buffers only.
+    // A size that the client knows from a container is rounded up for the buffers only.
     const auto container = captureLayout(raw, output_.width, output_.height);
     const bool same = container.width == layout.width && container.height == layout.height;
-    capture_.visible = same ? v4l2::Rect{0, 0, output_.width, output_.height} : v4l2::Rect{0, 0, layout.width, layout.height};
+    capture_.visible = same ? v4l2::Rect{0, 0, output_.width, output_.height} : v4l2::Rect{0, 0, width, height};
 }
 
 void Formats::describeCapture() {

@@ -89,6 +89,7 @@ Result<Intake::Shown> Intake::feed(bool isSetUp) {
         return fail(sent.error());
     }
     unit_ = Unit::Open;
+    dry_ = Dry::No;
     const Shown shown = lookForHeaders(size, isSetUp);
     if (headerless(isSetUp)) {
         held_ = std::move(buffer);
@@ -120,6 +121,19 @@ bool Intake::nextTellsOfFirst(bool isSetUp) const {
     return fed_ == 1 && !headerless(isSetUp) && !inputs_.empty() && !drainIsNext();
 }
 
+bool Intake::runsDry() {
+    if (dry_ == Dry::Told || !inputs_.empty() || unit_ != Unit::Consumed || !decoder_ || !decoder_->holdsBack()) return false;
+    dry_ = Dry::Told;
+    return true;
+}
+
+void Intake::starve(bool goesOn) {
+    dry_ = Dry::No;
+    if (!goesOn || !inputs_.empty() || unit_ != Unit::Consumed || !decoder_) return;
+    decoder_->settle();
+    unit_ = Unit::Settling;
+}
+
 queue::Metadata Intake::metadataOf(uint64_t tag) const {
     const auto found = metadata_.find(tag);
     return found == metadata_.end() ? queue::Metadata{} : found->second;
@@ -130,7 +144,7 @@ Result<Intake::Yield> Intake::receive(bool isSetUp) {
     if (!received) return fail(received.error());
     if (auto* frame = std::get_if<std::unique_ptr<codec::Frame>>(&*received)) {
         headers_ = Headers::Confirmed;
-        unit_ = Unit::GaveItem;
+        gaveItem();
         if (held_) held_->done({});
         held_.reset();
         const auto metadata = metadataOf((*frame)->tag());
@@ -140,7 +154,7 @@ Result<Intake::Yield> Intake::receive(bool isSetUp) {
         log::debug("{}: an access unit cannot be decoded: {}", session_, damaged->reason);
         // Before the stream is known there is no CAPTURE buffer that could tell of it.
         if (!isSetUp) return Working{};
-        unit_ = Unit::GaveItem;
+        gaveItem();
         const auto metadata = metadataOf(damaged->tag);
         return Item{std::move(*damaged), metadata, std::exchange(held_, std::nullopt)};
     }
@@ -150,8 +164,8 @@ Result<Intake::Yield> Intake::receive(bool isSetUp) {
 }
 
 Intake::Yield Intake::consumed(bool isSetUp) {
-    const bool gaveItem = std::exchange(unit_, Unit::Consumed) == Unit::GaveItem;
-    if (headerless(isSetUp) && !gaveItem) {
+    const bool gaveNone = std::exchange(unit_, Unit::Consumed) == Unit::Open;
+    if (headerless(isSetUp) && gaveNone) {
         const uint64_t tag = nextTag_ - 1;
         return Item{codec::Damaged{tag, "no headers"}, metadataOf(tag), std::exchange(held_, std::nullopt)};
     }
@@ -186,6 +200,7 @@ Intake::Returned Intake::flush() {
     if (held_) returned.push_back(*std::exchange(held_, std::nullopt));
     metadata_.clear();
     unit_ = Unit::Consumed;
+    dry_ = Dry::No;
     fed_ = 0;
     if (decoder_) decoder_->flush();
     return returned;

@@ -50,6 +50,12 @@ public:
 
     /// The codec wants nothing before receive().
     [[nodiscard]] bool mayReceive() const { return unit_ != Unit::Consumed; }
+    /// True once where the codec holds back what could come out, and no more is at hand for it.
+    [[nodiscard]] bool runsDry();
+    /// No more has come since then: it is to come out, if `goesOn`.
+    void starve(bool goesOn);
+    /// More has come while the codec settles: that is fed first.
+    [[nodiscard]] bool hasBetterThanSettling() const { return unit_ == Unit::Settling && !inputs_.empty(); }
     /// A client that cuts the stream anywhere shows it by how its second buffer begins; what the first gave is wrong then.
     [[nodiscard]] bool nextTellsOfFirst(bool isSetUp) const;
     struct Hungry {};   ///< for feed()
@@ -72,13 +78,15 @@ public:
 
 private:
     struct DrainMark {};
-    enum class Unit : uint8_t { Consumed, Open, GaveItem };         ///< of what the codec was sent last
-    enum class Headers : uint8_t { Searched, Missing, Confirmed };  ///< Confirmed: by a picture
+    enum class Unit : uint8_t { Consumed, Settling, Open, GaveItem };  ///< of what the codec was sent last
+    enum class Dry : uint8_t { No, Told };                             ///< of runsDry()
+    enum class Headers : uint8_t { Searched, Missing, Confirmed };     ///< Confirmed: by a picture
 
     [[nodiscard]] Result<> open();
     [[nodiscard]] Result<std::span<const std::byte>> bytesOf(const queue::ActiveBuffer& buffer);
     [[nodiscard]] Shown lookForHeaders(size_t bytes, bool isSetUp);
     [[nodiscard]] bool headerless(bool isSetUp) const { return isSetUp && headers_ == Headers::Missing; }
+    void gaveItem() { unit_ = unit_ == Unit::Settling ? Unit::Settling : Unit::GaveItem; }
     [[nodiscard]] queue::Metadata metadataOf(uint64_t tag) const;
     [[nodiscard]] Yield consumed(bool isSetUp);
     template <class Call>
@@ -99,6 +107,7 @@ private:
     uint64_t fed_ = 0;            ///< buffers since the start or a flush
     size_t headerlessBytes_ = 0;  ///< consumed without finding headers
     Unit unit_ = Unit::Consumed;
+    Dry dry_ = Dry::No;
     Headers headers_ = Headers::Searched;
 };
 

@@ -30,6 +30,7 @@ struct SetUp {
 struct MarkLast {
     uint32_t field;
 };
+struct Settle {};
 struct Drain {};
 struct Resume {};
 struct Flush {
@@ -44,8 +45,9 @@ struct Close {};
 
 }  // namespace message
 
-using Message = std::variant<message::Input, message::Output, message::SetUp, message::MarkLast, message::Drain,
-                             message::Resume, message::Flush, message::Accept, message::ReturnOutputs, message::Close>;
+using Message =
+    std::variant<message::Input, message::Output, message::SetUp, message::MarkLast, message::Settle, message::Drain,
+                 message::Resume, message::Flush, message::Accept, message::ReturnOutputs, message::Close>;
 
 /// The worker's way to the listener, which may end first. Copies share one end.
 class Reports {

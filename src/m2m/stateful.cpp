@@ -11,6 +11,8 @@ namespace {
 
 constexpr uint32_t kOutputOffsetBase = queue::kFirstMemOffset;
 constexpr uint32_t kCaptureOffsetBase = queue::kFirstMemOffset + (1U << 30);
+/// A client that keeps OUTPUT full, or cuts its stream anywhere, queues the next buffer sooner after it got one back.
+constexpr std::chrono::milliseconds kPatience{5};
 
 }  // namespace
 
@@ -78,6 +80,7 @@ Result<> StatefulContext::startCapture() {
 
 void StatefulContext::bufferQueued(queue::Queue& queue) {
     if (!strand_) return;
+    if (queue.isOutput()) patience_ = {};
     while (auto buffer = queue.take()) {
         if (queue.isOutput()) {
             strand_->input(*std::move(buffer));
@@ -154,6 +157,12 @@ void StatefulContext::drained(LastBuffer last) {
     if (!machine_.on(DecoderEvent::Drained).value_or(false)) return;
     listener_.endOfStream();
     last.deliver();
+}
+
+void StatefulContext::starved() {
+    patience_ = resources_.loop.timer(kPatience, std::chrono::milliseconds::zero(), [this] {
+        if (strand_) strand_->settle();
+    });
 }
 
 void StatefulContext::watchDecoder() {

@@ -25,6 +25,8 @@ Strand::Step Worker::step(std::deque<Message> messages) {
     try {
         for (auto& message : messages) hear(message);
         more = deliver() || decode();
+        if (!more && is<phase::Running>() && intake_.runsDry())
+            reports_.postOfStream(heard_, [](auto& listener) { listener.starved(); });
     } catch (const std::bad_alloc&) {
         fail(Errno{ENOMEM}, "the daemon is out of memory");
     }
@@ -153,7 +155,7 @@ bool Worker::decode() {
     if (delivery_.ready() >= enough) return false;
     // What stands behind a drain tells nothing.
     const bool nextTells = is<phase::Running>() && intake_.nextTellsOfFirst(delivery_.isSetUp());
-    if (intake_.mayReceive() && !nextTells) return receive();
+    if (intake_.mayReceive() && !nextTells && !intake_.hasBetterThanSettling()) return receive();
     if (intake_.isEmpty()) return false;
     if (intake_.drainIsNext()) return beginDrain();
     feed();

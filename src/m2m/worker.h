@@ -35,6 +35,7 @@ private:
     void handle(message::Output& output) { delivery_.output(std::move(output.buffer)); }
     void handle(message::SetUp& setUp);
     void handle(message::MarkLast& mark);
+    void handle(message::Settle&) { intake_.starve(is<phase::Running>()); }
     void handle(message::Drain&) { intake_.putDrain(); }
     void handle(message::Resume&);
     void handle(message::Flush& flush);

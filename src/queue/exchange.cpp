@@ -109,7 +109,13 @@ Result<BufferInfo> Queue::dequeue(uint32_t planesProvided) {
     if (phase_ != Phase::Streaming) return daedalus::fail(EINVAL);
     if (failed_) return daedalus::fail(EIO);
     if (lastDequeued_) {
-        if (!std::exchange(endTold_, true)) owner_.queueChanged(*this);
+        if (!std::exchange(endTold_, true)) {
+            owner_.queueChanged(*this);
+            endAgain_ = loop_.timer(kEndAgain, std::chrono::milliseconds::zero(), [this] {
+                endTold_ = false;
+                owner_.queueChanged(*this);
+            });
+        }
         return daedalus::fail(EPIPE);
     }
     if (done_.empty()) return daedalus::fail(EAGAIN);

@@ -85,7 +85,7 @@ TEST_CASE("what a client can do always has an answer: an effect, none, or EBUSY 
 }
 
 TEST_CASE("a drain is never begun twice, and always ends") {
-    const std::set<S> drains = {S::Drain, S::DrainResolutionChange, S::DrainChangeSetup};
+    const std::set<S> drains = {S::EarlyDrain, S::Drain, S::DrainResolutionChange, S::DrainChangeSetup};
     for (const S state : states()) {
         INFO(name(state));
         const DecoderCell& stop = cellOf(state, E::Stop);
@@ -105,7 +105,7 @@ TEST_CASE("a new stream begins from everywhere") {
 TEST_CASE("the machine does what the table says") {
     DecoderMachine machine("test");
     CHECK(machine.state() == S::Initialization);
-    CHECK(machine.on(E::Stop) == daedalus::Result<bool>(false));
+    CHECK(machine.on(E::StopIdle) == daedalus::Result<bool>(false));
     CHECK(machine.on(E::OutputOn) == daedalus::Result<bool>(false));
     CHECK(machine.on(E::SourceChange) == daedalus::Result<bool>(true));
     CHECK(machine.on(E::CaptureOn) == daedalus::Result<bool>(true));

@@ -57,6 +57,8 @@ public:
 
     /// See Listener::sourceChanged().
     virtual void sourceChangeSeen() {}
+    /// True from sourceChanged() until CAPTURE is set up for it.
+    [[nodiscard]] virtual bool awaitsSetup() const { return false; }
 
     /// Whether it has events of this type (V4L2_EVENT_*) to tell, beside those of controls.
     [[nodiscard]] virtual bool tells(uint32_t eventType) const = 0;

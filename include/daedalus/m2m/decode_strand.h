@@ -92,6 +92,8 @@ public:
         /// From the next frame on the epoch is described so: nothing that a client sets itself up for has changed. Heard even
         /// when overtaken, as the frame is.
         virtual void streamDescribed(uint64_t epoch, const codec::StreamFormat& format) = 0;
+        /// The codec holds back what could come out, and no more of the stream is at hand: settle().
+        virtual void starved() = 0;
         /// A mark in the stream says that it ends: a drain begins by itself.
         virtual void endMarkFound() = 0;
         /// A drain is over.
@@ -116,6 +118,8 @@ public:
     /// The format that was found is not the one of the CAPTURE buffers at hand: the next of them is returned empty with LAST,
     /// and this field (V4L2_FIELD_*).
     void markLast(uint32_t field);
+    /// No more has come for a while: what the codec holds back only because more could come is delivered.
+    void settle();
     /// After what was put in so far, all frames come out, the last with LAST.
     void drain();
     /// Goes on after a drain.

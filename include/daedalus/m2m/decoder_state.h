@@ -16,8 +16,9 @@ namespace daedalus::m2m {
 enum class DecoderState : uint8_t {
     Initialization,  ///< looking for headers
     EarlyCapture,    ///< the same, and CAPTURE streams already
+    EarlyDrain,      ///< looking for headers, and a drain that goes on when CAPTURE streams
     CaptureSetup,    ///< the stream is known, or was decoded; CAPTURE does not stream
-    ChangeSetup,     ///< the same, CAPTURE having been stopped for a change of format
+    ChangeSetup,     ///< the same, and it is about to be set up, for the first format or for a change of it
     Decoding,
     Seek,                     ///< OUTPUT was stopped
     DynamicResolutionChange,  ///< CAPTURE streams in a format that the stream has left
@@ -27,7 +28,7 @@ enum class DecoderState : uint8_t {
     EndOfStream,              ///< the drain that a mark in the stream began
     Stopped,                  ///< drained
 };
-inline constexpr size_t kDecoderStates = 12;
+inline constexpr size_t kDecoderStates = 13;
 
 /// What happens; where a queue's state decides what it means, it is more than one event.
 enum class DecoderEvent : uint8_t {
@@ -79,9 +80,17 @@ inline constexpr DecoderTable kDecoderTable = [] {
     };
 
     // CAPTURE does not stream.
-    stay(S::Initialization, E::OutputOn, E::OutputOff, E::Stop, E::StopIdle, E::Start);
+    stay(S::Initialization, E::OutputOn, E::OutputOff, E::StopIdle, E::Start);
     go(S::Initialization, E::CaptureOn, S::EarlyCapture);
-    go(S::Initialization, E::SourceChange, S::CaptureSetup);
+    go(S::Initialization, E::SourceChange, S::ChangeSetup);
+    // A file that fits into the OUTPUT buffers may have ended before its headers are found (v4l2-ctl 1.33).
+    go(S::Initialization, E::Stop, S::EarlyDrain);
+
+    stay(S::EarlyDrain, E::EndMark);
+    refuse(S::EarlyDrain, EBUSY, E::Stop, E::Start);
+    go(S::EarlyDrain, E::CaptureOn, S::Drain);
+    go(S::EarlyDrain, E::OutputOff, S::Initialization);
+    go(S::EarlyDrain, E::SourceChange, S::DrainChangeSetup);
 
     stay(S::CaptureSetup, E::OutputOn, E::OutputOff, E::SourceChange, E::Stop, E::StopIdle, E::Start);
     go(S::CaptureSetup, E::CaptureOn, S::Decoding);

@@ -72,6 +72,8 @@ public:
     [[nodiscard]] Told tell();
     /// The client has no event (any more) that tells of it.
     void seen() { epochs_.seen(); }
+    /// True if the client was told of a format that CAPTURE is not set up for.
+    [[nodiscard]] bool awaitsSetup() const { return epochs_.current() && epochs_.current()->stage < Epoch::Stage::Provisional; }
     /// CAPTURE is set up as it stands.
     const Epoch& setUp(Epoch::Stage stage) { return epochs_.setUp(capture_, stage); }
     /// A frame was dequeued. True if the setup was provisional till now.

@@ -43,6 +43,7 @@ public:
     bool tells(uint32_t eventType) const override;
     const char* stateName() const override { return name(state()); }
     void sourceChangeSeen() override { formats_.seen(); }
+    bool awaitsSetup() const override { return formats_.awaitsSetup(); }
 
     /// DECODER_CMD STOP: begins a drain if both queues stream, or if CAPTURE is stopped only to answer a change of format;
     /// EBUSY during one.
@@ -64,6 +65,7 @@ private:
     void streamFound(const codec::StreamFormat& format) override;
     void headersMissing() override;
     void streamDescribed(uint64_t epoch, const codec::StreamFormat& format) override;
+    void starved() override;
     void endMarkFound() override { (void)machine_.on(DecoderEvent::EndMark); }
     void drained(LastBuffer last) override;
     void failed(Errno) override { failBoth(); }
@@ -92,6 +94,7 @@ private:
     queue::Queue capture_;
     std::unique_ptr<DecodeStrand> strand_;
     EventLoop::Registration watch_;
+    EventLoop::Registration patience_;  ///< runs while OUTPUT has nothing for a starved worker
 };
 
 }  // namespace daedalus::m2m

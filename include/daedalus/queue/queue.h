@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -84,6 +85,9 @@ public:
 inline constexpr uint32_t kAllMemoryTypes =
     V4L2_BUF_CAP_SUPPORTS_MMAP | V4L2_BUF_CAP_SUPPORTS_USERPTR | V4L2_BUF_CAP_SUPPORTS_DMABUF;
 
+/// After LAST, poll() tells of EPIPE that often: a client that goes on polling may neither spin nor wait for ever.
+inline constexpr std::chrono::milliseconds kEndAgain{500};
+
 /// A multi-planar queue of one session. Loop thread. Errors are videobuf2's.
 class Queue {
 public:
@@ -154,7 +158,8 @@ public:
     [[nodiscard]] bool isIdle() const;
     /// True if the LAST buffer was dequeued: DQBUF answers EPIPE.
     [[nodiscard]] bool lastDequeued() const { return lastDequeued_; }
-    /// True from the LAST buffer's DQBUF to the first EPIPE: poll has to wake a client that did not look at the flag.
+    /// True from the LAST buffer's DQBUF to an EPIPE, and again kEndAgain later: poll has to wake a client that did not look at
+    /// the flag, and one that comes back.
     [[nodiscard]] bool hasEndToTell() const { return lastDequeued_ && !endTold_; }
 
 private:
@@ -189,6 +194,7 @@ private:
     bool failed_ = false;
     bool lastDequeued_ = false;
     bool endTold_ = false;
+    EventLoop::Registration endAgain_;
     uint32_t sequence_ = 0;
     uint32_t activeCount_ = 0;
     std::deque<uint32_t> queued_;

@@ -110,6 +110,11 @@ inline constexpr uint32_t kMinDimension = 2;
 inline constexpr uint32_t kMaxDimension = 8192;
 /// Coded sizes are multiples of this, in both directions.
 inline constexpr uint32_t kDimensionStep = 2;
+/// Coded sizes of this codec's streams are multiples of so many pixels, as encoders make them: H.264 always (macroblocks), HEVC
+/// by its usual smallest coding blocks. The others have no coded size beside the visible one.
+[[nodiscard]] constexpr uint32_t blockSize(Codec codec) {
+    return codec == Codec::H264 ? 16 : codec == Codec::Hevc ? 8 : kDimensionStep;
+}
 
 /// All coded formats, in the order of ENUM_FMT(OUTPUT).
 [[nodiscard]] std::span<const CodedFormat> codedFormats();

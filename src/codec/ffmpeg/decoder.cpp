@@ -328,7 +328,7 @@ private:
     void take(FramePtr frame) {
         const bool given = frame->pts != AV_NOPTS_VALUE && frame->pts <= givenUntil_;
         if (given) return;
-sent_.answered(frame->pts);
+        sent_.answered(frame->pts);
         const bool isKey = isMarkedKey(*frame);
         // What was decoded before a key frame is shown before it.
         if (isKey && frame->pts != AV_NOPTS_VALUE) reportLost(frame->pts);

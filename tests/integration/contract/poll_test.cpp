@@ -50,6 +50,58 @@ TEST_CASE("S21: each way of waiting tells of each queue, of events, and of nothi
     }
 }
 
+TEST_CASE("S21: a client that polls on after EPIPE neither spins nor waits for ever") {
+    for (const Way& way : waysOfWaiting()) {
+        INFO(way.name);
+        Decoding d;
+        auto& client = d.client;
+        REQUIRE(client.command(V4L2_DEC_CMD_STOP) == 0);
+        d.expectEmptyLast();
+        const auto began = std::chrono::steady_clock::now();
+        for (int round = 0; round < 3; ++round) {
+            CHECK(way.ask(client.file(), POLLIN, kPatienceMs) == POLLIN);
+            CHECK(client.take(kCapture).error == EPIPE);
+        }
+        CHECK(std::chrono::steady_clock::now() - began >= 2 * queue::kEndAgain);
+        REQUIRE(client.event());
+        REQUIRE(client.command(V4L2_DEC_CMD_START) == 0);
+        REQUIRE(client.feed(0, "frame 1\n") == 0);
+        d.expectFrame(1);
+    }
+}
+
+TEST_CASE("S7 S21: there is no POLLERR while a source change awaits its answer") {
+    for (const Way& way : waysOfWaiting()) {
+        INFO(way.name);
+        Subscribed s;
+        auto& client = s.client;
+        const auto now = [&](short events) { return way.ask(client.file(), events, 0); };
+        s.startOutput("size 64x48\nframe 0\n");
+        REQUIRE(client.await(kOutput).error == 0);
+        // Nothing is queued on either queue now, and CAPTURE does not stream.
+        CHECK(way.ask(client.file(), kAll, kPatienceMs) == POLLPRI);
+        s.sourceChange();
+        CHECK(now(kAll) == 0);
+        REQUIRE(client.request(kCapture, 3) == 0);
+        CHECK(now(kAll) == 0);
+        s.queueCapture(3);
+        REQUIRE(client.streamOn(kCapture) == 0);
+        s.expectFrame(0);
+        // The same in the middle, where CAPTURE is stopped to answer a change.
+        s.feed("size 96x80\nframe 1\n");
+        REQUIRE(client.await(kCapture).buffer.flags & V4L2_BUF_FLAG_LAST);
+        s.sourceChange();
+        REQUIRE(client.streamOff(kCapture) == 0);
+        REQUIRE(client.request(kCapture, 0) == 0);
+        CHECK(now(kAll) == 0);
+        s.setUpCapture(3);
+        s.expectFrame(1);
+        // Where nothing is awaited there is one as ever.
+        REQUIRE(client.streamOff(kCapture) == 0);
+        CHECK(now(kAll) == POLLERR);
+    }
+}
+
 TEST_CASE_METHOD(Decoding, "S21: POLLRDNORM and POLLWRNORM go with POLLIN and POLLOUT") {
     constexpr short kNormal = POLLRDNORM | POLLWRNORM;
     CHECK(client.file().poll(kNormal, 0) == 0);
@@ -215,10 +267,24 @@ TEST_CASE("S21: an error is told where neither queue streams with buffers, and t
         CHECK(now(POLLIN) == 0);  // a buffer that is done is still the queue's
         CHECK(way.ask(client.file(), POLLPRI, kPatienceMs) == POLLPRI);
         REQUIRE(client.await(kOutput).error == 0);
-        CHECK(now(POLLPRI) == POLLPRI);  // an event comes through beside an error
-        CHECK(now(kAll) == (way.namesErrors ? POLLERR | POLLPRI : kAll));
+        CHECK(now(kAll) == POLLPRI);  // the answer to the source change is awaited
         subscribed.sourceChange();
+        CHECK(now(kAll) == 0);
+        REQUIRE(client.streamOff(kOutput) == 0);
+        REQUIRE(client.request(kOutput, 0) == 0);
+        CHECK(isError());  // there is no stream any more
+        const uint32_t control = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE;
+        REQUIRE(client.subscribe(V4L2_EVENT_CTRL, control, V4L2_EVENT_SUB_FL_SEND_INITIAL) == 0);
+        CHECK(way.ask(client.file(), POLLPRI, kPatienceMs) == POLLPRI);  // an event comes through beside an error
+        CHECK(now(kAll) == (way.namesErrors ? POLLERR | POLLPRI : kAll));
+        REQUIRE(client.event());
         CHECK(isError());
+        REQUIRE(client.request(kOutput, 1) == 0);
+        REQUIRE(client.feed(0, "size 64x48\n") == 0);
+        REQUIRE(client.streamOn(kOutput) == 0);
+        REQUIRE(client.await(kOutput).error == 0);
+        while (client.event()->type != V4L2_EVENT_SOURCE_CHANGE) {
+        }
         subscribed.setUpCapture(1);
         CHECK(now(kAll) == 0);  // CAPTURE alone has a buffer
         REQUIRE(client.feed(0, "frame 0\n") == 0);

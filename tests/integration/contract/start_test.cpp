@@ -55,6 +55,41 @@ TEST_CASE("S4 S11: before the headers an odd size is visible in buffers of an ev
     CHECK(selection.r.width == 128);
 }
 
+TEST_CASE(
+    "S4 S7: before the headers CAPTURE has whole blocks of the codec, so that a client that sets it up early meets no change") {
+    struct Case {
+        uint32_t coded;
+        uint32_t rows;
+    };
+    for (const auto& [coded, rows] :
+         {Case{V4L2_PIX_FMT_H264, 368}, Case{V4L2_PIX_FMT_HEVC, 360}, Case{V4L2_PIX_FMT_VP8, 356}}) {
+        for (const bool byCapture : {false, true}) {
+            CAPTURE(coded, byCapture);
+            Subscribed s;
+            auto& client = s.client;
+            REQUIRE(client.setFormat(kOutput, coded, byCapture ? 0 : 638, byCapture ? 0 : 356) == 0);
+            if (byCapture) REQUIRE(client.setFormat(kCapture, V4L2_PIX_FMT_NV12, 638, 356) == 0);
+            CHECK(client.format(kCapture).fmt.pix_mp.height == rows);
+            v4l2_selection selection{};
+            selection.type = V4L2_BUF_TYPE_VIDEO_CAPTURE;
+            selection.target = V4L2_SEL_TGT_COMPOSE;
+            REQUIRE(client.ioctl(VIDIOC_G_SELECTION, &selection) == 0);
+            CHECK(selection.r.width == 638);
+            CHECK(selection.r.height == 356);
+            REQUIRE(client.request(kOutput, 2) == 0);
+            REQUIRE(client.request(kCapture, 4) == 0);
+            s.queueCapture(4);
+            REQUIRE(client.streamOn(kOutput) == 0);
+            REQUIRE(client.streamOn(kCapture) == 0);
+            const auto width = client.format(kCapture).fmt.pix_mp.width;
+            REQUIRE(client.feed(0, "size " + std::to_string(width) + "x" + std::to_string(rows) + " crop 0,0," +
+                                       std::to_string(width - 638) + "," + std::to_string(rows - 356) + "\nframe 0\n") == 0);
+            s.sourceChange();
+            CHECK_FALSE(s.expectFrame(0).buffer.flags & V4L2_BUF_FLAG_LAST);
+        }
+    }
+}
+
 TEST_CASE("S7: the source change comes even when CAPTURE already streams in the right format, and decoding goes on") {
     Early early(4, kOutput);
     auto& client = early.client;

@@ -52,6 +52,45 @@ TEST_CASE("S9: streams that change their size, up and down and with one frame be
     }
 }
 
+TEST_CASE("S12: a client that sends one unit and waits gets its picture, whatever number of threads decodes") {
+    for (const unsigned threads : {2U, 16U}) {
+        TestNode node(codec::makeFfmpegFactory(), 2, {.threads = threads});
+        for (const v4l2::Codec codec : kCodecs) {
+            CAPTURE(threads, v4l2::findCoded(codec)->name);
+            const auto stream = synth(codec, 128, 96, 24, {.gop = 6});
+            if (!stream) {
+                skipWithoutEncoder();
+                continue;
+            }
+            // These show a reference picture when the next one comes: it could be a B picture that comes before it.
+            const long late = codec == v4l2::Codec::Mpeg2 || codec == v4l2::Codec::Mpeg1 ? 1 : 0;
+            V4l2Client client(node);
+            REQUIRE(client.subscribe(V4L2_EVENT_SOURCE_CHANGE) == 0);
+            REQUIRE(client.setFormat(kOutput, v4l2::findCoded(codec)->fourcc, 128, 96) == 0);
+            REQUIRE(client.request(kOutput, 1) == 0);
+            REQUIRE(client.streamOn(kOutput) == 0);
+            long sent = 0;
+            for (const AccessUnit& unit : stream->units) {
+                const std::string_view bytes(reinterpret_cast<const char*>(unit.bytes.data()), unit.bytes.size());
+                REQUIRE(client.feed(0, bytes, sent) == 0);
+                REQUIRE(client.await(kOutput).error == 0);
+                if (sent++ == 0) {
+                    REQUIRE(client.event());
+                    REQUIRE(client.request(kCapture, 4) == 0);
+                    for (uint32_t i = 0; i < 4; ++i) REQUIRE(client.queue(i) == 0);
+                    REQUIRE(client.streamOn(kCapture) == 0);
+                }
+                if (sent <= late) continue;
+                const auto frame = client.await(kCapture);
+                REQUIRE(frame.error == 0);
+                CHECK_FALSE(frame.buffer.flags & V4L2_BUF_FLAG_ERROR);
+                REQUIRE(frame.buffer.timestamp.tv_usec == sent - 1 - late);
+                REQUIRE(client.queue(frame.buffer.index) == 0);
+            }
+        }
+    }
+}
+
 TEST_CASE("S8: a change of depth is a source change, there and back") {
     TestNode node(codec::makeFfmpegFactory());
     for (const v4l2::Codec codec : {v4l2::Codec::H264, v4l2::Codec::Hevc, v4l2::Codec::Vp9, v4l2::Codec::Av1}) {
