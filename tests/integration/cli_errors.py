@@ -42,6 +42,8 @@ class Errors(InFolder):
             (["serve", "--user-sessions", "0"], "--user-sessions: 0", "from 1 on"),
             (["serve", "--thread-type", "foo"], "--thread-type: foo", "auto, frame, slice"),
             (["serve", "--planes", "two"], "--planes: two", "multi, single"),
+            (["serve", "--nodes", "stateful,gif"], "gif is no kind of node", "stateful, jpeg"),
+            (["serve", "--nodes", "jpeg,"], "an empty word is no kind of node", "stateful, jpeg"),
             (["serve", "--threads", "257"], "--threads: 257", "from 1 to 256"),
             (["serve", "--codecs", "h264,h266"], "--codecs: \"h266\"", "h264, hevc"),
             (["serve", "--codecs", ""], "--codecs: \"\" is no codec"),

@@ -91,6 +91,29 @@ class Run(unittest.TestCase):
         self.assertNotIn("MJPG", offered)
         self.assertEqual(self.run_program(sys.executable, "-c", TRY_MJPEG).stdout, "MJPG\n")
 
+    def test_a_node_of_each_kind(self):
+        tell = """
+import fcntl, os, struct
+nodes = sorted(name for name in os.listdir("/sys/class/video4linux") if os.path.exists("/dev/" + name))
+ours = []
+for name in nodes:
+    file = os.open("/dev/" + name, os.O_RDWR)
+    told = bytearray(104)
+    fcntl.ioctl(file, 0x80685600, told)
+    driver, card, bus = (told[at:end].split(b"\\0")[0].decode() for at, end in ((0, 16), (16, 48), (48, 80)))
+    if driver == "daedalus":
+        number = os.fstat(file).st_rdev
+        assert number == os.stat("/dev/" + name).st_rdev and f"/dev/video{os.minor(number)}" == "/dev/" + name
+        assert open(f"/sys/class/video4linux/{name}/name").read() == card + "\\n"
+        ours.append((name, card, bus))
+assert len({bus for _, _, bus in ours}) == len(ours), ours
+assert os.environ["DAEDALUS_NODE"] == "/dev/" + ours[0][0]
+print(*(card for _, card, _ in ours), sep=", ")
+"""
+        done = self.run_program(sys.executable, "-c", tell, options=["--nodes", "stateful,jpeg"])
+        self.assertEqual((done.returncode, done.stdout), (0, "Daedalus decoder, Daedalus JPEG decoder\n"), done.stderr)
+        self.assertRegex(done.stderr, r"serving /dev/video\d+ \(stateful\), /dev/video\d+ \(jpeg\)")
+
     def test_single_planar(self):
         told = 'v4l2-ctl -d "$DAEDALUS_NODE" -D'
         for options, is_single in (([], False), (["--planes", "multi"], False), (["--planes", "single"], True)):
