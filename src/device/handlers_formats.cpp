@@ -10,9 +10,6 @@
 namespace daedalus::device {
 namespace {
 
-/// No access unit of an 8192x8192 stream is larger than its raw 4:4:4 frame.
-constexpr uint32_t kMaxSizeImage = v4l2::kMaxDimension * v4l2::kMaxDimension * 3;
-
 bool isOutput(uint32_t type) { return type == V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE; }
 bool isCapture(uint32_t type) { return type == V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE; }
 
@@ -103,7 +100,7 @@ m2m::OutputFormat adjustOutput(const Device::Shared& device, const v4l2_pix_form
     output.width = std::clamp(pix.width == 0 ? kDefaultWidth : pix.width, v4l2::kMinDimension, limits.maxWidth);
     output.height = std::clamp(pix.height == 0 ? kDefaultHeight : pix.height, v4l2::kMinDimension, limits.maxHeight);
     const uint32_t wanted = pix.num_planes > 0 ? pix.plane_fmt[0].sizeimage : 0;
-    output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), kMaxSizeImage);
+    output.sizeImage = std::clamp(wanted, v4l2::codedSizeImage(output.width, output.height), v4l2::kMaxPayloadBytes);
     // Frames are always whole. A client that knows the stream as interlaced (GStreamer) insists on reading its word back.
     const bool interlaced =
         pix.field == V4L2_FIELD_INTERLACED || pix.field == V4L2_FIELD_INTERLACED_TB || pix.field == V4L2_FIELD_INTERLACED_BT;

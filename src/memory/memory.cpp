@@ -5,10 +5,9 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <cstring>
 #include <limits>
-
-#include "daedalus/memory/memory_file.h"
 
 namespace daedalus::memory {
 namespace {
@@ -48,14 +47,26 @@ Result<MemoryRef> mapFile(UniqueFd fd, size_t size, bool writable) {
     return std::make_shared<MappedFile>(std::move(fd), address, size, writable);
 }
 
-}  // namespace
-
+/// True for files whose pages can be had without asking anybody: memfds and dma-bufs, by the file system that they are in,
+/// which no name and no mount can pretend. Everything else that a client may send (a file of FUSE, a pipe, a device) could make
+/// whoever maps it wait, or change its size; a memfd of huge pages is none either, since its holes can be out of pages
+/// (SIGBUS).
 bool isMemoryFile(int fd) {
-    if (::fcntl(fd, F_GET_SEALS) >= 0) return true;
-    // dma-bufs have a file system of their own; their size is fixed.
     struct statfs system {};
-    return ::fstatfs(fd, &system) == 0 && system.f_type == DMA_BUF_MAGIC;
+    if (::fstatfs(fd, &system) != 0) return false;
+    // The size of a dma-buf is fixed.
+    if (system.f_type == DMA_BUF_MAGIC) return true;
+    return system.f_type == TMPFS_MAGIC && ::fcntl(fd, F_GET_SEALS) >= 0;
 }
+
+/// How much of a file is mapped: a sparse one can be larger than the address space. 0: nothing can.
+size_t importedBytes(int fd, size_t length) {
+    constexpr size_t kLargestPlane = std::numeric_limits<uint32_t>::max();
+    const off_t size = ::lseek(fd, 0, SEEK_END);
+    return size <= 0 ? 0 : std::min({static_cast<size_t>(size), length == 0 ? kLargestPlane : length, kLargestPlane});
+}
+
+}  // namespace
 
 Result<> Memory::read(size_t offset, std::span<std::byte> into) {
     const auto all = bytes();
@@ -81,20 +92,20 @@ Result<MemoryRef> allocate(size_t size, const char* name) {
     return mapFile(std::move(fd), size, true);
 }
 
-Result<MemoryRef> import(UniqueFd fd, bool writable) {
+Result<MemoryRef> import(UniqueFd fd, size_t length, bool writable) {
+    if (!isMemoryFile(fd.get())) return fail(EINVAL);
     const int seals = ::fcntl(fd.get(), F_GET_SEALS);
     if (seals >= 0 && !(seals & F_SEAL_SHRINK) && ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) return fail(EINVAL);
-    if (!isMemoryFile(fd.get())) return fail(EINVAL);
-    const off_t size = ::lseek(fd.get(), 0, SEEK_END);
-    if (size <= 0) return fail(EINVAL);
-    return mapFile(std::move(fd), static_cast<size_t>(size), writable);
+    const size_t bytes = importedBytes(fd.get(), length);
+    if (bytes == 0) return fail(EINVAL);
+    return mapFile(std::move(fd), bytes, writable);
 }
 
-bool sameFile(const Memory& memory, int fd) {
+bool isImportOf(const Memory& memory, int fd, size_t length) {
     struct stat ours {};
     struct stat theirs {};
     return memory.fd() >= 0 && ::fstat(memory.fd(), &ours) == 0 && ::fstat(fd, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
-           ours.st_ino == theirs.st_ino;
+           ours.st_ino == theirs.st_ino && memory.size() == importedBytes(fd, length);
 }
 
 }  // namespace daedalus::memory

@@ -4,6 +4,7 @@
 
 #include "buffer.h"
 #include "daedalus/queue/queue.h"
+#include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/frame_flags.h"
 
 namespace daedalus::queue {
@@ -42,7 +43,7 @@ Result<> Queue::attach(Buffer& buffer, const BufferRequest& request, memory::Cli
         // DMABUF: length 0 means the whole file.
         if ((userptr || wanted.length > 0) && wanted.length < buffer.minLength[i]) return daedalus::fail(EINVAL);
         auto memory = userptr ? client->importUserptr(slot, wanted.userptr, wanted.length, access, plane.memory)
-                              : client->importDmabuf(slot, wanted.fd, access, plane.memory);
+                              : client->importDmabuf(slot, wanted.fd, wanted.length, access, plane.memory);
         if (!memory) return daedalus::fail(memory.error());
         const size_t length = wanted.length > 0 ? wanted.length : (*memory)->size();
         if (length < buffer.minLength[i]) return daedalus::fail(EINVAL);
@@ -63,6 +64,8 @@ Result<> Queue::fill(Buffer& buffer, const BufferRequest& request, memory::Clien
         const auto& wanted = request.planes[i];
         info.dataOffset = isOutput() ? wanted.dataOffset : 0;
         info.bytesUsed = !isOutput() ? 0 : (wanted.bytesUsed ? wanted.bytesUsed : info.length);
+        // The codec copies it: an empty file of that size would cost memory that nobody has.
+        if (info.bytesUsed > v4l2::kMaxPayloadBytes) return daedalus::fail(EINVAL);
     }
     buffer.field = request.field == V4L2_FIELD_ANY || !isOutput() ? uint32_t{V4L2_FIELD_NONE} : request.field;
     return {};

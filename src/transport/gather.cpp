@@ -75,12 +75,12 @@ public:
         if (isProcessMemory(previous, ::getpid(), address, length)) return previous;
         return processMemory(::getpid(), address, length);
     }
-    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot&, int fd, memory::Access access,
+    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot&, int fd, size_t length, memory::Access access,
                                            const memory::MemoryRef& previous) override {
-        if (previous && memory::sameFile(*previous, fd)) return previous;
+        if (previous && memory::isImportOf(*previous, fd, length)) return previous;
         UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
         if (!copy) return fail(EINVAL);
-        return memory::import(std::move(copy), access == memory::Access::Write);
+        return memory::import(std::move(copy), length, access == memory::Access::Write);
     }
 };
 

@@ -35,13 +35,14 @@ using MemoryRef = std::shared_ptr<Memory>;
 /// file, not for size(). ENOMEM, EMFILE.
 [[nodiscard]] Result<MemoryRef> allocate(size_t size, const char* name);
 
-/// Memory behind a file that a client gave us (dma-buf or memfd). A file that could shrink under our mapping is refused with
-/// EINVAL: dma-bufs cannot, memfds must have (or get) F_SEAL_SHRINK. A file that cannot be mapped writable is mapped
-/// read-only if `writable` is false, else refused with EACCES.
-[[nodiscard]] Result<MemoryRef> import(UniqueFd fd, bool writable);
+/// The first `length` bytes (0: all, but no more than a plane can have) of a file that a client gave us, dma-buf or memfd; all
+/// of a file that is shorter. A file that could shrink under our mapping is refused with EINVAL: dma-bufs cannot, memfds must
+/// have (or get) F_SEAL_SHRINK. A file that cannot be mapped writable is mapped read-only if `writable` is false, else refused
+/// with EACCES.
+[[nodiscard]] Result<MemoryRef> import(UniqueFd fd, size_t length, bool writable);
 
-/// True if both are mappings of the same file (same device and inode).
-[[nodiscard]] bool sameFile(const Memory& memory, int fd);
+/// True if `memory` is a mapping of this file (same device and inode), and as long as import(fd, length) would make it.
+[[nodiscard]] bool isImportOf(const Memory& memory, int fd, size_t length);
 
 /// The position of a plane: which queue (V4L2_BUF_TYPE_*), which buffer, which plane.
 struct PlaneSlot {
@@ -62,8 +63,9 @@ public:
     /// `length` bytes at `address` of the client. EFAULT if they are not all there, EINVAL if address is 0.
     [[nodiscard]] virtual Result<MemoryRef> importUserptr(const PlaneSlot& slot, uint64_t address, size_t length, Access access,
                                                           const MemoryRef& previous) = 0;
-    /// The file behind the client's descriptor `fd`. EINVAL if it is not one, or not memory.
-    [[nodiscard]] virtual Result<MemoryRef> importDmabuf(const PlaneSlot& slot, int fd, Access access,
+    /// The first `length` bytes (0: all) of the file behind the client's descriptor `fd`, fewer where it is shorter. EINVAL if
+    /// it is not one, or not memory.
+    [[nodiscard]] virtual Result<MemoryRef> importDmabuf(const PlaneSlot& slot, int fd, size_t length, Access access,
                                                          const MemoryRef& previous) = 0;
 };
 

@@ -108,6 +108,8 @@ struct FrameLayout {
 
 inline constexpr uint32_t kMinDimension = 2;
 inline constexpr uint32_t kMaxDimension = 8192;
+/// Bytes that one OUTPUT buffer may bring at most: more than an uncompressed 8-bit 4:2:0 frame of the largest size.
+inline constexpr uint32_t kMaxPayloadBytes = 128U << 20;
 /// Coded sizes are multiples of this, in both directions.
 inline constexpr uint32_t kDimensionStep = 2;
 /// Coded sizes of this codec's streams are multiples of so many pixels, as encoders make them: H.264 always (macroblocks), HEVC

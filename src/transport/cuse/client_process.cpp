@@ -180,8 +180,8 @@ Result<memory::MemoryRef> CallMemory::importUserptr(const memory::PlaneSlot& slo
     return fail(EFAULT);
 }
 
-Result<memory::MemoryRef> CallMemory::importDmabuf(const memory::PlaneSlot& /*slot*/, int fd, memory::Access access,
-                                                   const memory::MemoryRef& previous) {
+Result<memory::MemoryRef> CallMemory::importDmabuf(const memory::PlaneSlot& /*slot*/, int fd, size_t length,
+                                                   memory::Access access, const memory::MemoryRef& previous) {
     // By number: glibc 2.36 declares these two for C only.
     const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, processOf(tid_), 0)));
     UniqueFd copy(process ? static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), fd, 0)) : -1);
@@ -190,8 +190,8 @@ Result<memory::MemoryRef> CallMemory::importDmabuf(const memory::PlaneSlot& /*sl
         if (errno != EBADF) refused_("DMABUF");
         return fail(EINVAL);
     }
-    if (previous && memory::sameFile(*previous, copy.get())) return previous;
-    return memory::import(std::move(copy), access == memory::Access::Write);
+    if (previous && memory::isImportOf(*previous, copy.get(), length)) return previous;
+    return memory::import(std::move(copy), length, access == memory::Access::Write);
 }
 
 }  // namespace daedalus::transport::cuse

@@ -56,7 +56,7 @@ public:
     Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot& slot, uint64_t address, size_t length,
                                             memory::Access access, const memory::MemoryRef& previous) override;
     /// EINVAL also where the kernel refuses.
-    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot& slot, int fd, memory::Access access,
+    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot& slot, int fd, size_t length, memory::Access access,
                                            const memory::MemoryRef& previous) override;
 
 private:

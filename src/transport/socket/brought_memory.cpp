@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "daedalus/memory/memory_file.h"
-
 namespace daedalus::transport::socket {
 namespace {
 
@@ -43,9 +41,8 @@ Result<memory::MemoryRef> BroughtMemory::importUserptr(const memory::PlaneSlot& 
     Plane* const plane = find(slot.plane, proto::PlaneMemory::Source::Bounce);
     if (plane == nullptr) return fail(EFAULT);
     if (plane->fd) {
-        if (!memory::isMemoryFile(plane->fd.get())) return fail(EINVAL);
         // Writable whatever the queue wants: the next buffer at this place may be of the other kind of access.
-        auto memory = memory::import(std::move(plane->fd), true);
+        auto memory = memory::import(std::move(plane->fd), 0, true);
         if (!memory) return fail(memory.error());
         if ((*memory)->size() < length) return fail(EFAULT);
         return std::make_shared<Bounce>(std::move(*memory), plane->header.serial, released_);
@@ -56,12 +53,12 @@ Result<memory::MemoryRef> BroughtMemory::importUserptr(const memory::PlaneSlot& 
     return fail(EFAULT);
 }
 
-Result<memory::MemoryRef> BroughtMemory::importDmabuf(const memory::PlaneSlot& slot, int /*fd*/, memory::Access access,
-                                                      const memory::MemoryRef& previous) {
+Result<memory::MemoryRef> BroughtMemory::importDmabuf(const memory::PlaneSlot& slot, int /*fd*/, size_t length,
+                                                      memory::Access access, const memory::MemoryRef& previous) {
     Plane* const plane = find(slot.plane, proto::PlaneMemory::Source::Dmabuf);
-    if (plane == nullptr || !plane->fd || !memory::isMemoryFile(plane->fd.get())) return fail(EINVAL);
-    if (previous && memory::sameFile(*previous, plane->fd.get())) return previous;
-    return memory::import(std::move(plane->fd), access == memory::Access::Write);
+    if (plane == nullptr || !plane->fd) return fail(EINVAL);
+    if (previous && memory::isImportOf(*previous, plane->fd.get(), length)) return previous;
+    return memory::import(std::move(plane->fd), length, access == memory::Access::Write);
 }
 
 }  // namespace daedalus::transport::socket

@@ -46,7 +46,7 @@ public:
 
     Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot& slot, uint64_t address, size_t length,
                                             memory::Access access, const memory::MemoryRef& previous) override;
-    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot& slot, int fd, memory::Access access,
+    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot& slot, int fd, size_t length, memory::Access access,
                                            const memory::MemoryRef& previous) override;
 
     /// True if a bounce was missing: the client shall send the call again with descriptors.

@@ -167,6 +167,32 @@ TEST_CASE("S18 S19: planes that EXPBUF gave serve another open as DMABUF on both
     CHECK(handIn(client, kCapture, V4L2_MEMORY_DMABUF, wrong) == EINVAL);
 }
 
+TEST_CASE("S17: more bitstream than an access unit can have is refused before anything is copied", "[client-memory]") {
+    if (!isReached()) return skip("the node may not reach this process's memory");
+    Subscribed subscribed;
+    auto& client = subscribed.client;
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 64, 48) == 0);
+    v4l2_requestbuffers request{};
+    request.type = kOutput;
+    request.memory = V4L2_MEMORY_DMABUF;
+    request.count = 1;
+    REQUIRE(client.ioctl(VIDIOC_REQBUFS, &request) == 0);
+    // It has no pages: reading it would make them.
+    constexpr uint32_t kLength = 1U << 30;
+    const UniqueFd sparse(::memfd_create("sparse", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    REQUIRE(::ftruncate(sparse.get(), kLength) == 0);
+    v4l2_plane plane{};
+    plane.m.fd = sparse.get();
+    plane.length = kLength;
+    for (const uint32_t used : {v4l2::kMaxPayloadBytes + 1, kLength, 0U}) {
+        plane.bytesused = used;
+        CAPTURE(used);
+        CHECK(handIn(client, kOutput, V4L2_MEMORY_DMABUF, plane) == EINVAL);
+    }
+    plane.bytesused = v4l2::kMaxPayloadBytes;
+    CHECK(handIn(client, kOutput, V4L2_MEMORY_DMABUF, plane) == 0);
+}
+
 TEST_CASE("S18: EXPBUF gives each plane's own memory, by the flags of an open, and it outlives the buffers", "[multi-planar]") {
     TestNode node;
     V4l2Client client(node);

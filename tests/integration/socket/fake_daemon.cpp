@@ -257,7 +257,7 @@ private:
         if (buffer.memory == V4L2_MEMORY_USERPTR) {
             brought = call.clientMemory->importUserptr(slot, plane.m.userptr, plane.length, access, place);
         } else if (buffer.memory == V4L2_MEMORY_DMABUF) {
-            brought = call.clientMemory->importDmabuf(slot, plane.m.fd, access, place);
+            brought = call.clientMemory->importDmabuf(slot, plane.m.fd, plane.length, access, place);
         }
         if (!brought) return brought.error().value;
         place = *brought;
