@@ -22,7 +22,7 @@ struct SysfsEntry {
         File,
     };
     Kind kind;
-    char path[80];
+    char path[128];
     char content[128];  ///< Link: its target; File: what it reads as
 };
 

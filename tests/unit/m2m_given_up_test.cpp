@@ -113,6 +113,7 @@ struct Alone : private queue::Owner, private m2m::DecodeStrand::Listener {
     void streamFound(const codec::StreamFormat&) override { heard.emplace_back("found"); }
     void headersMissing() override { heard.emplace_back("missing"); }
     void streamDescribed(uint64_t, const codec::StreamFormat&) override { heard.emplace_back("described"); }
+    void starved() override {}
     void endMarkFound() override { heard.emplace_back("mark"); }
     void drained(m2m::LastBuffer) override { heard.emplace_back("drained"); }
     void failed(Errno) override { heard.emplace_back("failed"); }
