@@ -5,7 +5,8 @@
 namespace daedalus::codec::ffmpeg {
 
 int64_t SentUnits::add(const UnitInfo& unit, bool owesPicture) {
-    inFlight_[static_cast<size_t>(++serial_) % inFlight_.size()] = {serial_, unit};
+    ++serial_;
+    inFlight_[static_cast<size_t>(serial_) % inFlight_.size()] = {serial_, unit};
     if (owesPicture) owed_.push_back(serial_);
     return serial_;
 }
