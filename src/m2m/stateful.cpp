@@ -30,9 +30,12 @@ StatefulContext::~StatefulContext() {
 }
 
 void StatefulContext::forgetStream() {
+    const bool awaited = awaitsSetup();
     if (strand_) DecodeStrand::retire(std::move(strand_));
     formats_.forgetStream();
     (void)machine_.on(DecoderEvent::Forget);
+    // No answer is awaited any more, and poll() tells of an error again.
+    if (awaited) listener_.changed();
 }
 
 void StatefulContext::openStrand() {
