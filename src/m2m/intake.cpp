@@ -90,13 +90,14 @@ Result<Intake::Shown> Intake::feed(bool isSetUp) {
     }
     unit_ = Unit::Open;
     dry_ = Dry::No;
-    const Shown shown = lookForHeaders(size, isSetUp);
-    if (headerless(isSetUp)) {
-        held_ = std::move(buffer);
-    } else {
-        buffer.done({});
-    }
-    return shown;
+    held_ = std::move(buffer);
+    return lookForHeaders(size, isSetUp);
+}
+
+void Intake::giveBack(bool isSetUp) {
+    if (!held_ || headerless(isSetUp)) return;
+    held_->done({});
+    held_.reset();
 }
 
 Intake::Shown Intake::lookForHeaders(size_t bytes, bool isSetUp) {

@@ -47,6 +47,8 @@ public:
     using Shown = std::variant<NothingNew, HeadersMissing, codec::StreamFormat>;
     /// Sends the next buffer, which is no drain, to the codec. `isSetUp`: there is an epoch to deliver.
     [[nodiscard]] Result<Shown> feed(bool isSetUp);
+    /// Returns the buffer that was fed, after what it showed was told: a client that has it back finds the event.
+    void giveBack(bool isSetUp);
 
     /// The codec wants nothing before receive().
     [[nodiscard]] bool mayReceive() const { return unit_ != Unit::Consumed; }

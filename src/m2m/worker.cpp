@@ -171,6 +171,7 @@ void Worker::feed() {
         phase_ = phase::awaitingEpoch(phase_);
         reports_.postOfStream(heard_, [](auto& listener) { listener.headersMissing(); });
     }
+    intake_.giveBack(delivery_.isSetUp());
 }
 
 bool Worker::receive() {
