@@ -178,6 +178,12 @@ Result<> streamoff(Session& session, int& type, CallContext&) {
 
 Result<memory::MemoryRef> mmap(Session& session, uint64_t offset, size_t length) {
     for (auto* queue : {&session.context().output(), &session.context().capture()})
+        if (auto memory = queue->map(offset, length)) return memory;
+    return fail(EINVAL);
+}
+
+Result<memory::MemoryRef> memoryAt(Session& session, uint64_t offset, size_t length) {
+    for (const auto* queue : {&session.context().output(), &session.context().capture()})
         if (auto memory = queue->memoryAt(offset, length)) return memory;
     return fail(EINVAL);
 }

@@ -105,6 +105,10 @@ void SessionFile::interrupt(Ticket ticket) {
 
 Result<memory::MemoryRef> SessionFile::mmap(uint64_t offset, size_t length) { return device::mmap(*session_, offset, length); }
 
+Result<memory::MemoryRef> SessionFile::memoryAt(uint64_t offset, size_t length) const {
+    return device::memoryAt(*session_, offset, length);
+}
+
 void SessionFile::sessionChanged() {
     if (listener_) listener_();
     if (parked_.empty() || retryPosted_) return;

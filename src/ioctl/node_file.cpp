@@ -36,6 +36,10 @@ Result<memory::MemoryRef> NodeFile::mmap(uint64_t offset, size_t length) {
     return file_ ? file_->mmap(offset, length) : fail(ENODEV);
 }
 
+Result<memory::MemoryRef> NodeFile::memoryAt(uint64_t offset, size_t length) const {
+    return file_ ? file_->memoryAt(offset, length) : fail(ENODEV);
+}
+
 void NodeFile::onReadiness(std::function<void()> listener) {
     if (file_) file_->onReadiness(listener);
     listener_ = std::move(listener);

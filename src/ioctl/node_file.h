@@ -22,6 +22,7 @@ public:
     Ticket ioctl(Call&& call, Reply&& reply) override;
     void interrupt(Ticket ticket) override;
     Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override;
+    Result<memory::MemoryRef> memoryAt(uint64_t offset, size_t length) const override;
     uint32_t readiness() const override { return file_ ? file_->readiness() : kUnplugged; }
     void onReadiness(std::function<void()> listener) override;
     void endCalls(int error) override;

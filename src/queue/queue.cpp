@@ -171,16 +171,24 @@ Result<UniqueFd> Queue::exportPlane(uint32_t index, uint32_t plane) {
     return UniqueFd(copy);
 }
 
-memory::MemoryRef Queue::memoryAt(uint64_t offset, size_t length) {
+Queue::Buffer* Queue::findAt(uint64_t offset) const {
     if (memory_ != V4L2_MEMORY_MMAP || offset < offsetBase_ || offset % kOffsetStep != 0) return nullptr;
-    const uint64_t slot = (offset - offsetBase_) / kOffsetStep;
-    if (slot >= uint64_t{kMaxBuffers} * VIDEO_MAX_PLANES) return nullptr;
-    Buffer* buffer = find(static_cast<uint32_t>(slot / VIDEO_MAX_PLANES));
-    const auto plane = static_cast<uint32_t>(slot % VIDEO_MAX_PLANES);
+    const uint64_t index = (offset - offsetBase_) / kOffsetStep / VIDEO_MAX_PLANES;
+    return index < kMaxBuffers ? find(static_cast<uint32_t>(index)) : nullptr;
+}
+
+memory::MemoryRef Queue::memoryAt(uint64_t offset, size_t length) const {
+    const Buffer* buffer = findAt(offset);
+    const auto plane = (offset - offsetBase_) / kOffsetStep % VIDEO_MAX_PLANES;
     if (!buffer || plane >= buffer->planeCount) return nullptr;
-    auto& memory = buffer->planes[plane].memory;
+    const auto& memory = buffer->planes[plane].memory;
     if (length > (memory->size() + kOffsetStep - 1) / kOffsetStep * kOffsetStep) return nullptr;
-    buffer->shared = true;
+    return memory;
+}
+
+memory::MemoryRef Queue::map(uint64_t offset, size_t length) {
+    auto memory = memoryAt(offset, length);
+    if (memory) findAt(offset)->shared = true;
     return memory;
 }
 

@@ -238,7 +238,6 @@ TEST_CASE_METHOD(Fixture, "mem_offsets are unique, exact and outlive the buffers
     const auto second = capture.query(1)->planes[1].offset;
     const auto memory = capture.memoryAt(second, 2048);
     REQUIRE(memory);
-    CHECK(capture.query(1)->flags & V4L2_BUF_FLAG_MAPPED);
     CHECK_FALSE(capture.memoryAt(second + 1, 1));
     CHECK_FALSE(capture.memoryAt(second, 4097));
     CHECK_FALSE(capture.memoryAt(0, 1));
@@ -246,6 +245,23 @@ TEST_CASE_METHOD(Fixture, "mem_offsets are unique, exact and outlive the buffers
     REQUIRE(capture.request(0, V4L2_MEMORY_MMAP));
     CHECK_FALSE(capture.memoryAt(second, 2048));
     CHECK(memory->bytes().size() == 2048);  // orphaned, still there
+}
+
+TEST_CASE_METHOD(Fixture,
+                 "a buffer is mapped once a client maps or exports one of its planes, not when its memory is looked up") {
+    REQUIRE(capture.request(3, V4L2_MEMORY_MMAP));
+    const auto isMapped = [&](uint32_t index) { return (capture.query(index)->flags & V4L2_BUF_FLAG_MAPPED) != 0; };
+    const auto offset = capture.query(1)->planes[1].offset;
+    REQUIRE(capture.memoryAt(offset, 2048));
+    CHECK_FALSE(capture.map(offset, 4097));
+    CHECK_FALSE(isMapped(1));
+    CHECK(capture.map(offset, 2048) == capture.memoryAt(offset, 2048));
+    REQUIRE(capture.exportPlane(2, 0));
+    CHECK_FALSE(isMapped(0));
+    CHECK(isMapped(1));
+    CHECK(isMapped(2));
+    REQUIRE(capture.request(3, V4L2_MEMORY_MMAP));
+    CHECK_FALSE(isMapped(1));
 }
 
 TEST_CASE_METHOD(Fixture, "EXPBUF gives files of MMAP planes only") {

@@ -36,6 +36,7 @@ public:
         }
         void interrupt(Ticket) override {}
         Result<memory::MemoryRef> mmap(uint64_t, size_t) override { return fail(EINVAL); }
+        Result<memory::MemoryRef> memoryAt(uint64_t, size_t) const override { return fail(EINVAL); }
         uint32_t readiness() const override { return POLLPRI; }
         void onReadiness(std::function<void()>) override {}
         void endCalls(int) override {}
@@ -60,6 +61,7 @@ public:
     }
     void interrupt(Ticket) override {}
     Result<memory::MemoryRef> mmap(uint64_t, size_t) override { return fail(EINVAL); }
+    Result<memory::MemoryRef> memoryAt(uint64_t, size_t) const override { return fail(EINVAL); }
     uint32_t readiness() const override { return 0; }
     void onReadiness(std::function<void()>) override {}
     void endCalls(int) override {}

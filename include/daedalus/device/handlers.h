@@ -77,7 +77,8 @@ Result<> dqevent(Session&, v4l2_event&, CallContext&);
 Result<> decoder_cmd(Session&, v4l2_decoder_cmd&, CallContext&);
 Result<> try_decoder_cmd(Session&, v4l2_decoder_cmd&, CallContext&);
 
-/// The memory behind a mem_offset; see ioctl::File::mmap().
+/// The memory behind a mem_offset; see ioctl::File.
 [[nodiscard]] Result<memory::MemoryRef> mmap(Session& session, uint64_t offset, size_t length);
+[[nodiscard]] Result<memory::MemoryRef> memoryAt(Session& session, uint64_t offset, size_t length);
 
 }  // namespace daedalus::device

@@ -35,9 +35,11 @@ public:
     virtual Ticket ioctl(Call&& call, Reply&& reply) = 0;
     /// A signal arrived for the thread that waits in this call: it is answered with EINTR, unless it was answered already.
     virtual void interrupt(Ticket ticket) = 0;
-    /// The memory behind a mem_offset of this file's MMAP buffers. EINVAL for an offset that is not one, or a `length` (bytes)
-    /// that is longer than the plane rounded up to pages.
+    /// The memory behind a mem_offset of this file's MMAP buffers, for the client to map: its buffer counts as mapped. EINVAL
+    /// for an offset that is not one, or a `length` (bytes) that is longer than the plane rounded up to pages.
     [[nodiscard]] virtual Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) = 0;
+    /// The same for whoever only wants to know what is there.
+    [[nodiscard]] virtual Result<memory::MemoryRef> memoryAt(uint64_t offset, size_t length) const = 0;
     /// What poll() would say now: a mask of POLLIN, POLLRDNORM, POLLOUT, POLLWRNORM, POLLPRI, POLLERR; POLLHUP once its node is
     /// unplugged. Level, without regard to what the caller asks for.
     [[nodiscard]] virtual uint32_t readiness() const = 0;

@@ -135,7 +135,9 @@ public:
     /// EXPBUF: the file of one MMAP plane (a duplicate).
     [[nodiscard]] Result<UniqueFd> exportPlane(uint32_t index, uint32_t plane);
     /// The memory behind a mem_offset of this queue, or nothing.
-    [[nodiscard]] memory::MemoryRef memoryAt(uint64_t offset, size_t length);
+    [[nodiscard]] memory::MemoryRef memoryAt(uint64_t offset, size_t length) const;
+    /// The same for a client that maps it: from now on the buffer has V4L2_BUF_FLAG_MAPPED.
+    [[nodiscard]] memory::MemoryRef map(uint64_t offset, size_t length);
     /// STREAMON.
     [[nodiscard]] Result<> streamOn();
     /// STREAMOFF; EAGAIN while a worker still has buffers: call again after queueChanged().
@@ -168,6 +170,8 @@ private:
     struct Buffer;
 
     [[nodiscard]] Buffer* find(uint32_t index) const;
+    /// Of a mem_offset of this queue.
+    [[nodiscard]] Buffer* findAt(uint64_t offset) const;
     void setState(Buffer& buffer, BufferState to);
     /// As many of `count` buffers as there is memory for; ENOMEM if that is none.
     [[nodiscard]] Result<uint32_t> allocate(uint32_t first, uint32_t count, const PlaneSizes& sizes);

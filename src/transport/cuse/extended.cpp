@@ -9,7 +9,7 @@
 
 namespace daedalus::transport::cuse {
 
-int Extended::answered(const ioctl::CallTraits& traits, ioctl::File& file, const ioctl::Answer& answer) {
+int Extended::answered(const ioctl::CallTraits& traits, const ioctl::File& file, const ioctl::Answer& answer) {
     if (!traits.tellsOffsets && !traits.frees && answer.fds.empty()) return 0;
     // mmap will fail with ENODEV, as without an extension.
     if (!file_) return answer.fds.empty() ? 0 : ENOTTY;
@@ -19,13 +19,13 @@ int Extended::answered(const ioctl::CallTraits& traits, ioctl::File& file, const
     return traits.tellsOffsets ? bindPlanes(*file_, file, answer.payload) : 0;
 }
 
-int Extended::bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload) {
+int Extended::bindPlanes(uint64_t name, const ioctl::File& file, const ioctl::Payload& payload) {
     v4l2_buffer buffer;
     std::memcpy(&buffer, payload.argument.data(), std::min(sizeof buffer, payload.argument.size()));
     if (buffer.memory != V4L2_MEMORY_MMAP) return 0;
     for (const auto& plane : planesOf(payload)) {
         const uint64_t offset = plane.m.mem_offset;
-        const auto memory = file.mmap(offset, plane.length);
+        const auto memory = file.memoryAt(offset, plane.length);
         if (!memory) return memory.error().value;
         auto& bound = bound_[offset];
         if (bound.lock() == *memory) continue;
@@ -38,10 +38,10 @@ int Extended::bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload&
     return 0;
 }
 
-void Extended::unbindFreed(uint64_t name, ioctl::File& file) {
+void Extended::unbindFreed(uint64_t name, const ioctl::File& file) {
     for (auto entry = bound_.begin(); entry != bound_.end();) {
         // What is at the offset now may be another buffer.
-        const auto now = file.mmap(entry->first, 1);
+        const auto now = file.memoryAt(entry->first, 1);
         if (now && entry->second.lock() == *now) {
             ++entry;
             continue;

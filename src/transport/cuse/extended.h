@@ -25,11 +25,11 @@ public:
     [[nodiscard]] bool reaches() const { return file_.has_value(); }
     /// A call is about to be answered without an error: QUERYBUF makes its planes mappable, freed buffers stop to be,
     /// descriptors are given. 0, or the errno to answer instead.
-    [[nodiscard]] int answered(const ioctl::CallTraits& traits, ioctl::File& file, const ioctl::Answer& answer);
+    [[nodiscard]] int answered(const ioctl::CallTraits& traits, const ioctl::File& file, const ioctl::Answer& answer);
 
 private:
-    [[nodiscard]] int bindPlanes(uint64_t name, ioctl::File& file, const ioctl::Payload& payload);
-    void unbindFreed(uint64_t name, ioctl::File& file);
+    [[nodiscard]] int bindPlanes(uint64_t name, const ioctl::File& file, const ioctl::Payload& payload);
+    void unbindFreed(uint64_t name, const ioctl::File& file);
 
     CuseExtension& extension_;
     std::optional<uint64_t> file_;

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "decoding.h"
+#include "own_memory.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
@@ -122,13 +123,30 @@ TEST_CASE("S18: memory that is mapped outlives REQBUFS(0), and new buffers are o
         client.file().mmap(info.planes[0].length, PROT_READ | PROT_WRITE, info.planes[0].m.mem_offset));
     REQUIRE(orphan != MAP_FAILED);
     std::memset(orphan, 0x5a, info.planes[0].length);
-    CHECK(client.query(kCapture, 0).buffer.flags & V4L2_BUF_FLAG_MAPPED);
     REQUIRE(client.request(kCapture, 0) == 0);
     CHECK(client.query(kCapture, 0).error == EINVAL);
     REQUIRE(client.request(kCapture, 1) == 0);
     CHECK(client.pixels(0)[0] != 0x5a);
     CHECK(orphan[info.planes[0].length - 1] == 0x5a);
     ::munmap(orphan, info.planes[0].length);
+}
+
+TEST_CASE("S18: a buffer has the flag MAPPED once it is mapped, and not before") {
+    // Over CUSE it is the kernel that maps, and tells nobody.
+    const bool isTold = TestNode::transport() != "cuse" && TestNode::transport() != "shim";
+    TestNode node;
+    V4l2Client client(node);
+    REQUIRE(request(client, kCapture, V4L2_MEMORY_MMAP, 2) == 0);
+    const auto isMapped = [&](uint32_t index) {
+        return (client.query(kCapture, index).buffer.flags & V4L2_BUF_FLAG_MAPPED) != 0;
+    };
+    const auto plane = client.query(kCapture, 1).planes[0];
+    CHECK_FALSE(isMapped(1));
+    void* const address = client.file().mmap(plane.length, PROT_READ | PROT_WRITE, plane.m.mem_offset);
+    REQUIRE(address != MAP_FAILED);
+    CHECK(isMapped(1) == isTold);
+    CHECK_FALSE(isMapped(0));
+    ::munmap(address, plane.length);
 }
 
 TEST_CASE_METHOD(Decoding, "S18: a prepared buffer is queued as it was prepared, and REQBUFS is EBUSY while streaming") {

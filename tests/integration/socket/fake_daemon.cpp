@@ -80,7 +80,9 @@ public:
         }
     }
 
-    Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override {
+    Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override { return memoryAt(offset, length); }
+
+    Result<memory::MemoryRef> memoryAt(uint64_t offset, size_t length) const override {
         if (offset != test::kMapOffset || length > 8192) return fail(EINVAL);
         return mapped_;
     }
