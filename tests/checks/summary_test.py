@@ -2,13 +2,33 @@
 """scripts/summary.py counts a skip that no line of tests/skips.txt accepts as a failure, whatever the test's own result."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import unittest
 
-SUMMARY = pathlib.Path(__file__).resolve().parents[2] / "scripts/summary.py"
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SUMMARY = ROOT / "scripts/summary.py"
+# A script of tests: those of the words that it is given are skipped, or fail.
+SCRIPT = """
+import sys, unittest
+from daedalus_tests import cases
+
+class Cases(unittest.TestCase):
+    def test_good(self):
+        pass
+
+    @unittest.skipIf("skipped" in sys.argv, "no moon tonight")
+    def test_skipped(self):
+        pass
+
+    def test_bad(self):
+        self.assertNotIn("bad", sys.argv)
+
+cases.main()
+"""
 
 
 class Summary(unittest.TestCase):
@@ -38,6 +58,16 @@ class Summary(unittest.TestCase):
     def test_parts_of_a_test(self):
         self.assertEqual(self.summary(("OK", "ok 1 - moon # SKIP no moon tonight\n")), (0, "1 passed, 0 failed"))
         self.assertEqual(self.summary(("OK", ""), ("OK", "ok 1 - a\nok 2 - b # SKIP no such thing\n")), (1, "1 passed, 1 failed"))
+
+    def test_cases_of_unittest(self):
+        def run(*words):
+            done = subprocess.run([sys.executable, "-B", "-c", SCRIPT, *words], capture_output=True, text=True, check=False,
+                                  env=os.environ | {"PYTHONPATH": str(ROOT / "tests/support")})
+            return done.returncode, done.stdout
+
+        self.assertEqual(run(), (0, ""))
+        self.assertEqual(run("skipped"), (77, "skipped: no moon tonight: __main__.Cases.test_skipped\n"))
+        self.assertEqual(run("skipped", "bad"), (1, "skipped: no moon tonight: __main__.Cases.test_skipped\n"))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,9 @@ import sys
 import tempfile
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from daedalus_tests import cases  # noqa: E402
+
 DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
 
 _X264 = ("-c:v", "libx264", "-preset", "veryfast", "-threads", "1")
@@ -119,4 +122,4 @@ class Decode(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    cases.main()

@@ -14,6 +14,9 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from daedalus_tests import cases  # noqa: E402
+
 DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
 PRELOAD = pathlib.Path(sys.argv[2]).resolve()
 STATIC_CLIENT = pathlib.Path(sys.argv[3]).resolve()
@@ -213,4 +216,4 @@ if __name__ == "__main__":
         print("skipped: " + probe.stderr.splitlines()[-1])
         sys.exit(77)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    cases.main()

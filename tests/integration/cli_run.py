@@ -13,6 +13,9 @@ import tempfile
 import time
 import unittest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from daedalus_tests import cases  # noqa: E402
+
 DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
 PRELOAD = pathlib.Path(sys.argv[2]).resolve()
 
@@ -153,7 +156,7 @@ print(*(card for _, card, _ in ours), sep=", ")
 
     def test_as_another_user(self):
         if os.geteuid() != 0:
-            return
+            self.skipTest("only root can become another user")
         # Where others may read.
         self.runtime.chmod(0o755)
         library = shutil.copy(PRELOAD, self.runtime)
@@ -275,4 +278,4 @@ if __name__ == "__main__":
     # Whoever started us in the background may have them ignored, and a shell cannot trap those.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGQUIT, signal.SIG_DFL)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    cases.main()

@@ -16,6 +16,7 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from daedalus_tests import cases  # noqa: E402
 from daedalus_tests.command import DAEDALUS, PRELOAD, daedalus, environment, ivf  # noqa: E402
 
 
@@ -230,4 +231,4 @@ class Versions(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    cases.main()
