@@ -145,7 +145,7 @@ short labelled(int fd, uint64_t session, short got, short wanted) {
     if (!mayBeError(fd, got, wanted)) return got;
     uint32_t mask = 0;
     if (!readinessOf(fd, session, mask)) return got;
-    return static_cast<short>((got & ~(kIn | kOut)) | (static_cast<int>(mask) & (wanted | POLLERR) & ~POLLPRI));
+    return static_cast<short>((got & ~(kIn | kOut)) | (static_cast<int>(mask) & (wanted | POLLERR | POLLHUP) & ~POLLPRI));
 }
 
 short withItsBuffer(int fd, uint64_t session, short got, short wanted) {

@@ -153,7 +153,8 @@ std::optional<int> Calls::wait(Notification& call, ThreadView& thread, std::vect
                 const auto answered = ask(thread, file.fd, file.session, request);
                 const auto mask = answered ? static_cast<int>(answered->head.value) : 0;
                 if (answered && answered->head.error == 0)
-                    file.revents = static_cast<short>((mask & (file.events | POLLERR) & ~POLLPRI) | (file.revents & POLLPRI));
+                    file.revents =
+                        static_cast<short>((mask & (file.events | POLLERR | POLLHUP) & ~POLLPRI) | (file.revents & POLLPRI));
             }
             if (file.revents != 0) ++ready;
         }

@@ -144,8 +144,9 @@ void Session::update() {
     if (lifeline_) return;
     const uint32_t readiness = file_->readiness();
     if ((readiness & POLLHUP) != 0) {
-        updatePriority(true);
-        return hangUp();
+        // A poll() that waits for POLLPRI ends by the first of the two.
+        hangUp();
+        return updatePriority(true);
     }
     // An event is told before the buffer that it announces, so that a client which wakes in between sees it.
     updatePriority((readiness & POLLPRI) != 0);

@@ -1,11 +1,10 @@
 // What a client sees when its node is taken away.
 #include <poll.h>
 
-#include <atomic>
 #include <catch2/catch.hpp>
-#include <thread>
 
-#include "v4l2_client.h"
+#include "decoding.h"
+#include "waiting.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
@@ -13,22 +12,22 @@ using namespace daedalus::test;
 TEST_CASE("unplugging wakes who waits, and all calls answer ENODEV") {
     TestNode node;
     V4l2Client client(node, 0);
-    std::atomic<int> waited = -1;
-    std::thread waiting([&] {
-        v4l2_event event{};
-        waited = client.ioctl(VIDIOC_DQEVENT, &event);
-    });
-    std::atomic<short> polled = 0;
     V4l2Client other(node);
     v4l2_event_subscription subscription{};
     subscription.type = V4L2_EVENT_EOS;
     REQUIRE(other.ioctl(VIDIOC_SUBSCRIBE_EVENT, &subscription) == 0);
-    std::thread polling([&] { polled = other.file().poll(POLLPRI, -1); });
-    node.unplug();
-    waiting.join();
-    polling.join();
-    CHECK(waited == ENODEV);
-    CHECK((polled & POLLHUP) != 0);
+    {
+        Waiting waiting([&] {
+            v4l2_event event{};
+            return client.ioctl(VIDIOC_DQEVENT, &event);
+        });
+        Waiting polling([&] { return other.file().poll(POLLPRI, 10'000); });
+        CHECK(waiting.result(std::chrono::milliseconds(0)) == -1);
+        CHECK(polling.result(std::chrono::milliseconds(0)) == -1);
+        node.unplug();
+        CHECK(waiting.result(std::chrono::seconds(10)) == ENODEV);
+        CHECK((polling.result(std::chrono::seconds(10)) & ~POLLPRI & ~POLLERR) == POLLHUP);
+    }
 
     v4l2_capability capability{};
     CHECK(client.ioctl(VIDIOC_QUERYCAP, &capability) == ENODEV);
@@ -37,4 +36,11 @@ TEST_CASE("unplugging wakes who waits, and all calls answer ENODEV") {
     CHECK(client.file().mmap(4096, PROT_READ, 0) == MAP_FAILED);
     CHECK(errno == ENODEV);
     CHECK_THROWS(node.open());
+}
+
+TEST_CASE_METHOD(Decoding, "unplugging hangs up on who waits for a frame") {
+    Waiting polling([&] { return client.file().poll(POLLIN, 10'000); });
+    CHECK(polling.result(std::chrono::milliseconds(0)) == -1);
+    node.unplug();
+    CHECK((polling.result(std::chrono::seconds(10)) & ~POLLIN & ~POLLERR) == POLLHUP);
 }
