@@ -88,7 +88,10 @@ TEST_CASE("units that start afresh are told from the rest") {
     for (const auto codec : {v4l2::Codec::H264, v4l2::Codec::Vp8, v4l2::Codec::Av1}) {
         CAPTURE(v4l2::findCoded(codec)->name);
         const auto stream = synth(codec, 64, 48, 9, {.bframes = 1, .gop = 4});
-        if (!stream) continue;
+        if (!stream) {
+            skipWithoutEncoder();
+            continue;
+        }
         for (const AccessUnit& unit : stream->units) {
             const std::span<const std::byte> bytes(unit.bytes);
             CHECK(codec::bitstream::startsAfresh(codec, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}) ==

@@ -21,8 +21,6 @@ bool isParameterSet(v4l2::Codec codec, std::byte first) {
     switch (codec) {
         case v4l2::Codec::H264:
             return (byte & 31U) == 7 || (byte & 31U) == 8;
-        case v4l2::Codec::Hevc:
-            return (byte >> 1 & 63U) >= 32 && (byte >> 1 & 63U) <= 34;
         case v4l2::Codec::Mpeg2:
         case v4l2::Codec::Mpeg1:
             return byte == 0xB3 || byte == 0xB5;
