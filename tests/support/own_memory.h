@@ -20,6 +20,9 @@ inline bool kernelReachesMemory() {
     return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == 1;
 }
 
+/// True where the node hears of each mmap(). Over CUSE others map what it has bound, and tell nobody.
+inline bool isToldOfMappings() { return TestNode::transport() != "cuse" && TestNode::transport() != "shim"; }
+
 /// REQBUFS of any kind of memory; maps nothing. 0, or the errno.
 inline int request(V4l2Client& client, uint32_t type, uint32_t memory, uint32_t count) {
     v4l2_requestbuffers request{};
