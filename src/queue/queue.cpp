@@ -205,7 +205,7 @@ bool Queue::buffersHold(const PlaneSizes& sizes) const {
 Result<> Queue::streamOn() {
     if (phase_ == Phase::Streaming) return {};
     if (phase_ == Phase::Stopping) return daedalus::fail(EBUSY);
-    if (!isBusy()) return daedalus::fail(EINVAL);
+    if (bufferCount() == 0) return daedalus::fail(EINVAL);
     sequence_ = 0;
     if (auto ok = owner_.startStreaming(*this); !ok) return ok;
     phase_ = Phase::Streaming;

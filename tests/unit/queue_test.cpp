@@ -124,6 +124,16 @@ TEST_CASE_METHOD(Fixture, "REMOVE_BUFS makes holes that CREATE_BUFS fills") {
     CHECK(capture.remove(0, 0));
 }
 
+TEST_CASE_METHOD(Fixture, "a queue that streams is busy, also without buffers") {
+    REQUIRE(capture.request(2, V4L2_MEMORY_MMAP));
+    REQUIRE(capture.streamOn());
+    REQUIRE(capture.remove(0, 2));
+    CHECK(capture.isBusy());
+    REQUIRE(capture.streamOff());
+    CHECK_FALSE(capture.isBusy());
+    CHECK(errnoOf(capture.streamOn()) == EINVAL);
+}
+
 TEST_CASE_METHOD(Fixture, "QBUF and DQBUF move a buffer through its states") {
     REQUIRE(capture.request(2, V4L2_MEMORY_MMAP));
     CHECK(errnoOf(capture.dequeue(2)) == EINVAL);  // not streaming

@@ -36,7 +36,7 @@ public:
         return formats_.captureLayout(raw, width, height);
     }
 
-    // The rules of the session, in stateful_rules.cpp. Beside colours, OUTPUT's format is fixed while either queue has buffers.
+    // The rules of the session, in stateful_rules.cpp. Beside colours, OUTPUT's format is fixed while either queue is busy.
     Result<> changeOutput(const OutputFormat& format) override;
     Result<> changeCapture(const v4l2::RawFormat& raw, uint32_t width, uint32_t height, uint32_t field) override;
     void buffersFreed(const queue::Queue& queue) override;

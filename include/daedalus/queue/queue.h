@@ -104,8 +104,8 @@ public:
     [[nodiscard]] bool hasFailed() const { return failed_; }
     /// Buffers that exist.
     [[nodiscard]] uint32_t bufferCount() const;
-    /// True while buffers are allocated: formats must not change.
-    [[nodiscard]] bool isBusy() const { return bufferCount() > 0; }
+    /// True while there are buffers, or streaming goes on without any (REMOVE_BUFS): formats must not change.
+    [[nodiscard]] bool isBusy() const { return bufferCount() > 0 || phase_ != Phase::Off; }
     /// V4L2_BUF_CAP_* of REQBUFS and CREATE_BUFS.
     [[nodiscard]] uint32_t capabilities() const;
 

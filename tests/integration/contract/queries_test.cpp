@@ -143,6 +143,22 @@ TEST_CASE_METHOD(Decoding, "S4: S_FMT(OUTPUT) is a new stream, also where REMOVE
     CHECK(client.format(kCapture).fmt.pix_mp.height == 96);
 }
 
+TEST_CASE_METHOD(Subscribed, "S4: a queue that streams keeps its format, also where REMOVE_BUFS took the buffers") {
+    startOutput("size 64x48\n", 4);
+    sourceChange();
+    REQUIRE(client.await(kOutput).error == 0);
+    REQUIRE(client.request(kCapture, 4) == 0);
+    REQUIRE(client.streamOn(kCapture) == 0);
+    for (const uint32_t type : {kOutput, kCapture}) {
+        v4l2::RemoveBuffers remove{};
+        remove.type = type;
+        remove.count = 4;
+        REQUIRE(client.ioctl(VIDIOC_REMOVE_BUFS, &remove) == 0);
+    }
+    CHECK(client.setFormat(kOutput, V4L2_PIX_FMT_VP8, 128, 96) == EBUSY);
+    CHECK(client.setFormat(kCapture, V4L2_PIX_FMT_YUV420, 64, 48) == EBUSY);
+}
+
 TEST_CASE("S1: ENUM_FMT(OUTPUT) is the same before and in the middle of a stream") {
     const auto listed = [](V4l2Client& client) {
         std::vector<uint32_t> fourccs;
