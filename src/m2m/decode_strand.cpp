@@ -61,7 +61,7 @@ void DecodeStrand::retire(std::unique_ptr<DecodeStrand> strand) {
 
 void DecodeStrand::input(queue::ActiveBuffer buffer) { impl_->send(message::Input{std::move(buffer)}); }
 void DecodeStrand::output(queue::ActiveBuffer buffer) { impl_->send(message::Output{std::move(buffer)}); }
-void DecodeStrand::setUp(const CaptureSetup& setup) { impl_->send(message::SetUp{setup}); }
+void DecodeStrand::setUp(const CaptureSetup& setup) { impl_->send(message::SetUp{setup, impl_->reports.setUp()}); }
 void DecodeStrand::markLast(uint32_t field) { impl_->send(message::MarkLast{field}); }
 void DecodeStrand::settle() { impl_->send(message::Settle{}); }
 void DecodeStrand::drain() { impl_->send(message::Drain{}); }

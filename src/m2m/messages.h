@@ -13,7 +13,8 @@ namespace daedalus::m2m {
 /// How much the loop has overtaken, by number. What a worker finds is dated by what it has heard of.
 struct Moment {
     uint64_t flushes = 0;
-    uint64_t stops = 0;  ///< of either queue
+    uint64_t stops = 0;   ///< of either queue
+    uint64_t setUps = 0;  ///< of CAPTURE
 };
 
 namespace message {
@@ -26,6 +27,7 @@ struct Output {
 };
 struct SetUp {
     CaptureSetup setup;
+    Moment moment;
 };
 struct MarkLast {
     uint32_t field;
@@ -69,6 +71,11 @@ public:
         ++end_->now.stops;
         return end_->now;
     }
+    /// Loop thread: CAPTURE is set up.
+    Moment setUp() {
+        ++end_->now.setUps;
+        return end_->now;
+    }
 
     /// Any thread: heard in any case.
     void post(Call call) const {
@@ -80,6 +87,14 @@ public:
     void postOfStream(Moment when, Call call) const {
         loop_->post([end = end_, when, call = std::move(call)] {
             if (end->listener && end->now.flushes == when.flushes) call(*end->listener);
+        });
+    }
+    /// Any thread: the same, and not heard either if CAPTURE has been set up since: the worker goes on then, and finds again
+    /// what that setup is not for.
+    void postOfFormat(Moment when, Call call) const {
+        loop_->post([end = end_, when, call = std::move(call)] {
+            const bool isOvertaken = end->now.flushes != when.flushes || end->now.setUps != when.setUps;
+            if (end->listener && !isOvertaken) call(*end->listener);
         });
     }
     /// Any thread: heard unless a queue has been stopped since `when`.

@@ -44,6 +44,7 @@ void Worker::hear(Message& message) {
 }
 
 void Worker::handle(message::SetUp& setUp) {
+    heard_ = setUp.moment;
     delivery_.setUp(setUp.setup);
     if (const auto* awaiting = std::get_if<phase::AwaitingEpoch>(&phase_)) {
         const auto then = awaiting->then;
@@ -104,7 +105,7 @@ void Worker::handle(message::Close&) {
 
 void Worker::found(const codec::StreamFormat& format) {
     phase_ = phase::awaitingEpoch(phase_);
-    reports_.postOfStream(heard_, [format](auto& listener) { listener.streamFound(format); });
+    reports_.postOfFormat(heard_, [format](auto& listener) { listener.streamFound(format); });
 }
 
 bool Worker::deliver() {
@@ -169,7 +170,7 @@ void Worker::feed() {
         found(*format);
     } else if (std::holds_alternative<Intake::HeadersMissing>(*shown)) {
         phase_ = phase::awaitingEpoch(phase_);
-        reports_.postOfStream(heard_, [](auto& listener) { listener.headersMissing(); });
+        reports_.postOfFormat(heard_, [](auto& listener) { listener.headersMissing(); });
     }
     intake_.giveBack(delivery_.isSetUp());
 }

@@ -197,3 +197,26 @@ TEST_CASE("two drains and what ends them, in every order") { runAll("sstk"); }
 TEST_CASE("frames, a change of size and a drain, in every order, converted aside") { runAll("fcsd", 2); }
 TEST_CASE("a drain, a seek and a CAPTURE restart, in every order, converted aside") { runAll("sokf", 2); }
 TEST_CASE("an end mark, a drain and a CAPTURE restart, in every order, converted aside") { runAll("mskd", 2); }
+
+TEST_CASE("a format that is found again counts for nothing where CAPTURE was set up before the loop heard of it") {
+    Stage stage;
+    stage.allocate(stage.output(), 4);
+    REQUIRE(stage.start(stage.output()) == 0);
+    REQUIRE(stage.feed("size 64x48\n"));
+    stage.settle();
+    stage.fetchEvents();
+    stage.stop(stage.output());
+    REQUIRE(stage.start(stage.output()) == 0);
+    REQUIRE(stage.feed("size 64x48\nframe 1\neos\n"));
+    while (stage.worker()) {
+    }
+    stage.setUpCapture();
+    while (stage.worker()) {
+    }
+    stage.settle();
+    CHECK(stage.events == std::vector<std::string>{"eos"});
+    CHECK(stage.context->state() == S::Stopped);
+    const auto taken = stage.takeFrame();
+    REQUIRE(taken);
+    CHECK(taken->number == 1);
+}

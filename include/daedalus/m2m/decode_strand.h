@@ -80,8 +80,8 @@ enum class CaptureStop : uint8_t {
 /// Buffers come back by themselves (ActiveBuffer::done).
 class DecodeStrand {
 public:
-    /// What the loop side hears, on the loop thread. Nothing of it is heard that a later flush() has overtaken, and of drains
-    /// nothing that a later returnOutputs() has overtaken.
+    /// What the loop side hears, on the loop thread. Nothing of it is heard that a later flush() has overtaken, of formats
+    /// nothing that a later setUp() has overtaken, and of drains nothing that a later returnOutputs() has overtaken.
     class Listener {
     public:
         virtual ~Listener() = default;
