@@ -128,9 +128,9 @@ public:
         while (const auto done = take(output())) {
             if (done->error != 0) break;
         }
-        for (uint32_t i = 0; i < output().bufferCount(); ++i) {
+        for (uint32_t i = 0; i < output().nextIndex(); ++i) {
             const auto info = output().query(i);
-            if (info->flags & (V4L2_BUF_FLAG_QUEUED | V4L2_BUF_FLAG_DONE)) continue;
+            if (!info || (info->flags & (V4L2_BUF_FLAG_QUEUED | V4L2_BUF_FLAG_DONE))) continue;
             const auto memory = output().memoryAt(info->planes[0].offset, info->planes[0].length);
             std::memcpy(memory->bytes().data(), text.data(), text.size());
             queue::BufferRequest request{.index = i, .memory = V4L2_MEMORY_MMAP, .field = 0, .metadata = {}, .planeCount = 1};
