@@ -185,7 +185,7 @@ Result<bool> Intake::drain() {
 
 void Intake::resume() {
     unit_ = Unit::Consumed;
-    if (decoder_) decoder_->resume();
+    if (decoder_) watch_.run([this] { decoder_->resume(); });
 }
 
 void Intake::passMark() {
@@ -203,7 +203,8 @@ Intake::Returned Intake::flush() {
     unit_ = Unit::Consumed;
     dry_ = Dry::No;
     fed_ = 0;
-    if (decoder_) decoder_->flush();
+    // It waits for the codec's own threads, which may be stuck.
+    if (decoder_) watch_.run([this] { decoder_->flush(); });
     return returned;
 }
 

@@ -30,10 +30,7 @@ Strand::Step Worker::step(std::deque<Message> messages) {
     } catch (const std::bad_alloc&) {
         fail(Errno{ENOMEM}, "the daemon is out of memory");
     }
-    if (watch_.givenUp() && !is<phase::WrittenOff>() && !isClosed()) {
-        log::info("{}: the decoder that was given up came back", session_);
-        phase_ = phase::WrittenOff{};
-    }
+    noticeGivenUp();
     return more && !is<phase::WrittenOff>() ? Strand::Step::More : Strand::Step::Idle;
 }
 
@@ -41,6 +38,13 @@ void Worker::hear(Message& message) {
     // What a worker that was written off still hears is for the session's buffers of before.
     if (is<phase::WrittenOff>() && !std::holds_alternative<message::Close>(message)) return;
     std::visit([this](auto& heard) { handle(heard); }, message);
+    noticeGivenUp();
+}
+
+void Worker::noticeGivenUp() {
+    if (!watch_.givenUp() || is<phase::WrittenOff>() || isClosed()) return;
+    log::info("{}: the decoder that was given up came back", session_);
+    phase_ = phase::WrittenOff{};
 }
 
 void Worker::handle(message::SetUp& setUp) {

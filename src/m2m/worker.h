@@ -31,6 +31,8 @@ public:
 
 private:
     void hear(Message& message);
+    /// In a call of the codec that is over now.
+    void noticeGivenUp();
     void handle(message::Input& input) { intake_.put(std::move(input.buffer)); }
     void handle(message::Output& output) { delivery_.output(std::move(output.buffer)); }
     void handle(message::SetUp& setUp);

@@ -70,6 +70,29 @@ TEST_CASE_METHOD(StuckStage, "a seek that is on its way does not revive a worker
     CHECK(capture().hasFailed());
 }
 
+TEST_CASE_METHOD(StuckStage, "a seek in which the codec gets stuck ends, and another begins") {
+    REQUIRE(feed("frame 1\n"));
+    settle();
+    factory.insideFlush = [this] {
+        clock.advance(51ms);
+        context->watchDecoder();
+    };
+    REQUIRE(feed("frame 2\n"));
+    const int before = factory.units();
+    stop(output());
+    settle();
+    CHECK(factory.units() == before);
+    CHECK(capture().hasFailed());
+    stop(capture());
+    REQUIRE(start(output()) == 0);
+    REQUIRE(feed("size 64x48\nframe 3\n"));
+    settle();
+    fetchEvents();
+    setUpCapture();
+    settle();
+    CHECK(take(capture())->number == 3);
+}
+
 namespace {
 
 /// A strand alone, whose session does nothing about it.

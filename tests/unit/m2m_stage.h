@@ -30,6 +30,7 @@ private:
 class HookedFactory final : public codec::Factory {
 public:
     std::function<void()> inside = [] {};
+    std::function<void()> insideFlush = [] {};
 
     bool supports(v4l2::Codec codec) const override { return toys_->supports(codec); }
     const char* decoderName(v4l2::Codec) const override { return "hooked"; }
@@ -52,7 +53,10 @@ private:
         std::optional<codec::StreamFormat> headers() const override { return toy->headers(); }
         Result<> drain() override { return toy->drain(); }
         void resume() override { toy->resume(); }
-        void flush() override { toy->flush(); }
+        void flush() override {
+            factory.insideFlush();
+            toy->flush();
+        }
         HookedFactory& factory;
         std::unique_ptr<codec::Decoder> toy;
     };
