@@ -20,16 +20,24 @@ Worker::Worker(const Resources& resources, v4l2::Codec codec, const std::string&
       converter_(resources, codec, session),
       delivery_(watch, reports, converter_) {}
 
-Strand::Step Worker::step(std::deque<Message> messages) {
-    bool more = false;
+template <class Work>
+void Worker::guarded(const Work& work) {
     try {
-        for (auto& message : messages) hear(message);
-        more = deliver() || decode();
-        if (!more && is<phase::Running>() && intake_.runsDry())
-            reports_.postOfStream(heard_, [](auto& listener) { listener.starved(); });
+        work();
     } catch (const std::bad_alloc&) {
         fail(Errno{ENOMEM}, "the daemon is out of memory");
     }
+}
+
+Strand::Step Worker::step(std::deque<Message> messages) {
+    // Each for itself: one that found no memory takes no other along, on which a STREAMOFF may wait.
+    for (auto& message : messages) guarded([&] { hear(message); });
+    bool more = false;
+    guarded([&] {
+        more = deliver() || decode();
+        if (!more && is<phase::Running>() && intake_.runsDry())
+            reports_.postOfStream(heard_, [](auto& listener) { listener.starved(); });
+    });
     noticeGivenUp();
     return more && !is<phase::WrittenOff>() ? Strand::Step::More : Strand::Step::Idle;
 }

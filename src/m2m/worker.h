@@ -30,6 +30,9 @@ public:
     [[nodiscard]] bool isClosed() const { return std::holds_alternative<phase::Closed>(phase_); }
 
 private:
+    /// Where there is no memory for it, decoding fails.
+    template <class Work>
+    void guarded(const Work& work);
     void hear(Message& message);
     /// In a call of the codec that is over now.
     void noticeGivenUp();

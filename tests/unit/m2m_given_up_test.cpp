@@ -93,6 +93,17 @@ TEST_CASE_METHOD(StuckStage, "a seek in which the codec gets stuck ends, and ano
     CHECK(take(capture())->number == 3);
 }
 
+TEST_CASE_METHOD(DecodingStage, "a seek that finds no memory holds up neither queue") {
+    factory.insideFlush = [this] {
+        factory.insideFlush = [] {};
+        throw std::bad_alloc();
+    };
+    REQUIRE(feed("frame 1\n"));
+    for (auto* queue : {&output(), &capture()}) CHECK_FALSE(queue->streamOff());
+    settle();
+    for (auto* queue : {&output(), &capture()}) CHECK(queue->streamOff());
+}
+
 namespace {
 
 /// A strand alone, whose session does nothing about it.
