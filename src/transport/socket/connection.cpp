@@ -1,10 +1,6 @@
 #include "src/transport/socket/connection.h"
 
 #include <fcntl.h>
-#include <poll.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,42 +16,6 @@
 
 namespace daedalus::transport::socket {
 namespace {
-
-constexpr size_t kMaxMessageBytes = sizeof(proto::Request) + proto::kMaxInlineBytes;
-/// The planes of a buffer, and a memfd with a large body.
-constexpr size_t kMaxFds = proto::kMaxRequestFds + 1;
-
-struct Message {
-    std::array<std::byte, kMaxMessageBytes> bytes;
-    size_t length = 0;
-    bool truncated = false;
-    std::vector<UniqueFd> fds;
-};
-
-/// Receives one message with its descriptors. Bytes, or 0 at the end, or -1 with errno.
-ssize_t receive(int socket, Message& message) {
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(kMaxFds * sizeof(int))> control;
-    iovec part{message.bytes.data(), message.bytes.size()};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    const ssize_t length = ::recvmsg(socket, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    if (length < 0) return length;
-    for (cmsghdr* entry = CMSG_FIRSTHDR(&header); entry != nullptr; entry = CMSG_NXTHDR(&header, entry)) {
-        if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
-        const size_t count = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (size_t i = 0; i < count; ++i) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(entry) + i * sizeof fd, sizeof fd);
-            message.fds.emplace_back(fd);
-        }
-    }
-    message.length = static_cast<size_t>(length);
-    message.truncated = (header.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
-    return length;
-}
 
 /// Reads a large body out of its memfd; a copy, so that the client cannot change it under our eyes.
 Result<std::vector<std::byte>> readLarge(int fd, uint32_t bytes) {
@@ -114,7 +74,7 @@ UniqueFd exported(UniqueFd fd, int flags) {
 }  // namespace
 
 Connection::Connection(Server& server, UniqueFd fd, pid_t pid, uid_t uid)
-    : server_(server), fd_(std::move(fd)), pid_(pid), uid_(uid) {}
+    : server_(server), channel_(std::move(fd)), pid_(pid), uid_(uid) {}
 
 Connection::~Connection() {
     watch_ = {};
@@ -126,7 +86,7 @@ Connection::~Connection() {
 }
 
 Result<> Connection::start(EventLoop& loop) {
-    auto watch = loop.watch(fd_.get(), EventLoop::Readable, [this](uint32_t) { onReadable(); });
+    auto watch = loop.watch(channel_.fd(), EventLoop::Readable, [this](uint32_t) { onReadable(); });
     if (!watch) return daedalus::fail(watch.error());
     watch_ = std::move(*watch);
     return {};
@@ -149,13 +109,13 @@ void Connection::drop(const std::string& why) {
         server_.complain(label() + " (uid " + std::to_string(uid_) + "): " + why + "; its connection was closed. Is its " +
                          proto::kPreloadLibrary + " of another version than this daemon?");
     }
-    ::shutdown(fd_.get(), SHUT_RDWR);
+    channel_.shutDown();
     server_.forget(shared_from_this());
 }
 
 void Connection::onReadable() {
     Message message;
-    const ssize_t length = receive(fd_.get(), message);
+    const ssize_t length = channel_.receive(message);
     if (length < 0) {
         if (errno != EAGAIN && errno != EINTR) drop("");
         return;
@@ -234,27 +194,10 @@ void Connection::refuse(const proto::Request& request) {
     send(reply);
 }
 
-void Connection::send(proto::Reply reply, std::span<const std::byte> body, std::span<const int> fds) {
-    if (dropped_) return;
-    reply.bodyBytes = static_cast<uint32_t>(body.size());
-    reply.fdCount = static_cast<uint32_t>(fds.size());
-    std::array<iovec, 2> parts{iovec{&reply, sizeof reply}, iovec{const_cast<std::byte*>(body.data()), body.size()}};
-    msghdr header{};
-    header.msg_iov = parts.data();
-    header.msg_iovlen = body.empty() ? 1 : 2;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(proto::kMaxReplyFds * sizeof(int))> control{};
-    if (!fds.empty()) {
-        header.msg_control = control.data();
-        header.msg_controllen = CMSG_SPACE(fds.size_bytes());
-        cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-        entry->cmsg_level = SOL_SOCKET;
-        entry->cmsg_type = SCM_RIGHTS;
-        entry->cmsg_len = CMSG_LEN(fds.size_bytes());
-        std::memcpy(CMSG_DATA(entry), fds.data(), fds.size_bytes());
-    }
-    if (::sendmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return;
+void Connection::send(const proto::Reply& reply, std::span<const std::byte> body, std::span<const int> fds) {
+    const int error = dropped_ ? 0 : channel_.send(reply, body, fds);
     // A client that is gone needs no line in the log.
-    drop(errno == EAGAIN || errno == EMSGSIZE ? "does not read its replies" : "");
+    if (error != 0) drop(error == EAGAIN || error == EMSGSIZE ? "does not read its replies" : "");
 }
 
 void Connection::hello(const proto::Request& request) {

@@ -13,6 +13,7 @@
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/ioctl/node.h"
 #include "proto/wire.h"
+#include "src/transport/socket/message_channel.h"
 #include "src/transport/socket/session.h"
 
 namespace daedalus::transport::socket {
@@ -68,13 +69,13 @@ private:
     void fail(const proto::Request& request, int error);
     /// For a request without a session.
     void refuse(const proto::Request& request);
-    void send(proto::Reply reply, std::span<const std::byte> body = {}, std::span<const int> fds = {});
+    void send(const proto::Reply& reply, std::span<const std::byte> body = {}, std::span<const int> fds = {});
     /// Logs why and lets the server forget this connection soon.
     void drop(const std::string& why);
     [[nodiscard]] std::string label() const;
 
     Server& server_;
-    UniqueFd fd_;
+    MessageChannel channel_;
     pid_t pid_;
     uid_t uid_;
     Pending pending_;
