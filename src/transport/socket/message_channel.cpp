@@ -5,12 +5,15 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace daedalus::transport::socket {
 namespace {
 
 /// The planes of a buffer, and a memfd with a large body.
 constexpr size_t kMaxFds = proto::kMaxRequestFds + 1;
+/// SCM_PIDFD of Linux 6.5: comes with every message once the client has asked for it on a socket that it handed through a door.
+constexpr int kPidFd = 4;
 
 }  // namespace
 
@@ -25,12 +28,13 @@ ssize_t MessageChannel::receive(Message& message) const {
     const ssize_t length = ::recvmsg(fd_.get(), &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (length < 0) return length;
     for (cmsghdr* entry = CMSG_FIRSTHDR(&header); entry != nullptr; entry = CMSG_NXTHDR(&header, entry)) {
-        if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;
+        if (entry->cmsg_level != SOL_SOCKET || (entry->cmsg_type != SCM_RIGHTS && entry->cmsg_type != kPidFd)) continue;
         const size_t count = (entry->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         for (size_t i = 0; i < count; ++i) {
             int fd = -1;
             std::memcpy(&fd, CMSG_DATA(entry) + i * sizeof fd, sizeof fd);
-            message.fds.emplace_back(fd);
+            UniqueFd passed(fd);
+            if (entry->cmsg_type == SCM_RIGHTS) message.fds.push_back(std::move(passed));
         }
     }
     message.length = static_cast<size_t>(length);

@@ -4,7 +4,9 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
+#include <filesystem>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "proto/wire.h"
@@ -305,6 +307,32 @@ int askDoor() {
     return door;
 }
 
+/// What a client sets on the socket that it hands through the door brings a descriptor with every message (Linux 6.5): those do
+/// not stay with the daemon.
+void bringPidFds(int door, const proto::Request& query) {
+    constexpr int kPassPidFd = 76;  // SO_PASSPIDFD
+    const auto held = [] {
+        const std::filesystem::directory_iterator all("/proc/" + std::string(::getenv("DAEDALUS_TEST_DAEMON")) + "/fd");
+        return std::distance(begin(all), end(all));
+    };
+    const auto call = [&](int fd) {
+        sendWith(fd, &query, sizeof query, {});
+        EXPECT(receive(fd).error == 0);
+    };
+    int pair[2];
+    const int yes = 1;
+    EXPECT(::socketpair(AF_UNIX, SOCK_SEQPACKET, 0, pair) == 0);
+    if (::setsockopt(pair[1], SOL_SOCKET, kPassPidFd, &yes, sizeof yes) == 0) {
+        sendWith(door, "", 1, {pair[1]});
+        call(pair[0]);
+        const auto before = held();
+        for (int i = 0; i < 20; ++i) call(pair[0]);
+        EXPECT(held() == before);
+    }
+    ::close(pair[0]);
+    ::close(pair[1]);
+}
+
 /// What does not make a connection when it is handed through a door is let go, and the door stays open.
 void hostileDoor() {
     const int good = openNode();
@@ -346,6 +374,7 @@ void hostileDoor() {
     query.session = sessionOf(good);
     sendWith(pair[0], &query, sizeof query, {});
     EXPECT(receive(pair[0]).error == 0);
+    bringPidFds(door, query);
     // Who claims a session has to have its file.
     auto claim = request(proto::Kind::Claim);
     claim.session = sessionOf(good);
