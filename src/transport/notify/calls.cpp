@@ -19,8 +19,11 @@ proto::MemoryRole Greeting::roleOf(uint32_t cmd) const {
     return found == follows.end() ? proto::MemoryRole::None : static_cast<proto::MemoryRole>(found->role);
 }
 
-const Greeting* Calls::greeting() {
-    if (greeting_) return &*greeting_;
+std::shared_ptr<const Greeting> Calls::greeting() {
+    {
+        const std::scoped_lock locked(shared_.mutex);
+        if (shared_.greeting) return shared_.greeting;
+    }
     proto::Request hello{};
     hello.kind = proto::Kind::Hello;
     hello.value = proto::kProtocolVersion;
@@ -38,8 +41,9 @@ const Greeting* Calls::greeting() {
     std::memcpy(nodes.data(), answered->body.data() + sizeof head, nodes.size());
     std::memcpy(follows.data(), answered->body.data() + sizeof head + nodes.size(), follows.size());
     for (auto& node : greeting.nodes) node.nodePath[sizeof node.nodePath - 1] = '\0';
-    greeting_ = std::move(greeting);
-    return &*greeting_;
+    const std::scoped_lock locked(shared_.mutex);
+    shared_.greeting = std::make_shared<const Greeting>(std::move(greeting));
+    return shared_.greeting;
 }
 
 void Calls::serve(Notification& call) {
@@ -86,7 +90,7 @@ std::optional<uint32_t> Calls::nodeAt(const std::string& path, int folder, Threa
         const auto session = shared_.sessions.known(thread, *again);
         return session ? std::optional(proto::nodeOf(session->id)) : std::nullopt;
     }
-    const auto* const greeted = greeting();
+    const auto greeted = greeting();
     for (size_t i = 0; greeted && i < greeted->nodes.size(); ++i)
         if (leadsTo(greeted->nodes[i].nodePath, path, folder, thread)) return greeted->nodes[i].minor;
     return std::nullopt;
@@ -111,7 +115,7 @@ void Calls::openNode(Notification& call, uint32_t minor, uint64_t flags) {
 }
 
 void Calls::map(Notification& call, ThreadView& thread) {
-    const auto* const greeted = shared_.sessions.any() ? greeting() : nullptr;
+    const auto greeted = shared_.sessions.any() ? greeting() : nullptr;
     const auto session = greeted ? shared_.sessions.find(thread, call.fd(4), greeted->head.daemon) : nullptr;
     if (!session) return;
     constexpr uint64_t kReadWrite = 3;  // PROT_READ | PROT_WRITE

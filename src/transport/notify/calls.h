@@ -16,6 +16,14 @@
 
 namespace daedalus::transport::notify {
 
+/// What the daemon said of itself.
+struct Greeting {
+    proto::HelloBody head{};
+    std::vector<proto::NodeEntry> nodes;
+    std::vector<proto::FollowEntry> follows;
+    [[nodiscard]] proto::MemoryRole roleOf(uint32_t cmd) const;
+};
+
 /// What the threads of a supervisor share. Any thread.
 struct Shared {
     std::string socket;  ///< of the daemon
@@ -23,14 +31,9 @@ struct Shared {
     std::function<void(pid_t pid, int status)> ended;
     ThreadViews threads;
     Sessions sessions;
-};
-
-/// What the daemon said of itself.
-struct Greeting {
-    proto::HelloBody head{};
-    std::vector<proto::NodeEntry> nodes;
-    std::vector<proto::FollowEntry> follows;
-    [[nodiscard]] proto::MemoryRole roleOf(uint32_t cmd) const;
+    std::mutex mutex;
+    /// Guarded by mutex; null until a daemon answers. It stays when that daemon dies: the nodes then are there and fail.
+    std::shared_ptr<const Greeting> greeting;
 };
 
 /// Serves trapped calls, one at a time, over a link of its own. Owned by one thread.
@@ -42,7 +45,7 @@ public:
 
 private:
     // calls.cpp
-    [[nodiscard]] const Greeting* greeting();
+    [[nodiscard]] std::shared_ptr<const Greeting> greeting();
     void open(Notification& call, ThreadView& thread);
     /// The minor number of the node that the path leads to; nothing if it leads elsewhere.
     [[nodiscard]] std::optional<uint32_t> nodeAt(const std::string& path, int folder, ThreadView& thread);
@@ -73,7 +76,6 @@ private:
 
     Shared& shared_;
     Link link_;
-    std::optional<Greeting> greeting_;
 };
 
 }  // namespace daedalus::transport::notify

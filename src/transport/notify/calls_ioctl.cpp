@@ -41,6 +41,7 @@ struct Calls::IoctlRequest {
     uint32_t cmd = 0;
     uint64_t address = 0;
     ioctl::Payload payload;
+    proto::MemoryRole role = proto::MemoryRole::None;
     int gatherError = 0;  ///< what kept us from the argument; 0: nothing
     bool nonblocking = true;
     GivenPlanes planes;
@@ -56,7 +57,7 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
         if (file && file->starts_with("/memfd:daedalus")) call.answer(0);
         return;
     }
-    const auto* const greeted = greeting();
+    const auto greeted = greeting();
     // A session is known even if its daemon is dead.
     const auto session = greeted ? shared_.sessions.find(thread, fd, greeted->head.daemon) : shared_.sessions.known(thread, fd);
     if (session && !greeted) {
@@ -84,7 +85,8 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
     } else {
         request.gatherError = payload.error().value;
     }
-    const bool gives = greeted->roleOf(request.cmd) == proto::MemoryRole::Give && request.gatherError == 0;
+    request.role = greeted->roleOf(request.cmd);
+    const bool gives = request.role == proto::MemoryRole::Give && request.gatherError == 0;
     const auto collect = [&](bool afresh) {
         const std::scoped_lock locked(session->mutex);
         request.planes = GivenPlanes::of(request.payload, thread, session->bounces, afresh);
@@ -165,7 +167,7 @@ void Calls::answerIoctl(Notification& call, ThreadView& thread, Session& session
     if (error == EFAULT && request.gatherError != 0) error = request.gatherError;
     const bool back = (answered.head.flags & proto::kReplyCopyBack) != 0 && (_IOC_DIR(request.cmd) & _IOC_READ) != 0;
     if (back && !takeBody(request.payload, answered.body)) error = EFAULT;
-    if (error == 0 && greeting_->roleOf(request.cmd) == proto::MemoryRole::Take) {
+    if (error == 0 && request.role == proto::MemoryRole::Take) {
         const std::scoped_lock locked(session.mutex);
         if (!giveBack(request.payload, thread, session.bounces)) error = EFAULT;
     }

@@ -39,7 +39,12 @@ public:
     Crew(UniqueFd listener, NotifyOptions options)
         : listener_(std::move(listener)),
           calls_(options.calls),
-          shared_{.socket = std::move(options.socket), .ended = std::move(options.ended), .threads = {}, .sessions = {}} {}
+          shared_{.socket = std::move(options.socket),
+                  .ended = std::move(options.ended),
+                  .threads = {},
+                  .sessions = {},
+                  .mutex = {},
+                  .greeting = {}} {}
 
     void addThread() {
         const size_t slot = threads_.fetch_add(1);
