@@ -116,7 +116,7 @@ void Calls::openNode(Notification& call, uint32_t minor, uint64_t flags) {
 
 void Calls::map(Notification& call, ThreadView& thread) {
     const auto greeted = shared_.sessions.any() ? greeting() : nullptr;
-    const auto session = greeted ? shared_.sessions.find(thread, call.fd(4), greeted->head.daemon) : nullptr;
+    const auto session = greeted ? shared_.sessions.find(thread, call.fd(4), greeted->head.daemon, link_) : nullptr;
     if (!session) return;
     constexpr uint64_t kReadWrite = 3;  // PROT_READ | PROT_WRITE
     if ((call.argument(2) & kReadWrite) == 0) {

@@ -59,7 +59,8 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
     }
     const auto greeted = greeting();
     // A session is known even if its daemon is dead.
-    const auto session = greeted ? shared_.sessions.find(thread, fd, greeted->head.daemon) : shared_.sessions.known(thread, fd);
+    const auto session =
+        greeted ? shared_.sessions.find(thread, fd, greeted->head.daemon, link_) : shared_.sessions.known(thread, fd);
     if (session && !greeted) {
         call.answerError(ENODEV);
         return;

@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstring>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -50,12 +51,20 @@ std::shared_ptr<Session> Sessions::known(const ThreadView& thread, int fd) const
     return found == sessions_.end() ? nullptr : found->second;
 }
 
-std::shared_ptr<Session> Sessions::find(ThreadView& thread, int fd, uint64_t daemon) {
+std::shared_ptr<Session> Sessions::find(ThreadView& thread, int fd, uint64_t daemon, Link& link) {
     if (auto session = known(thread, fd)) return session;
     if (thread.socketInode(fd) == 0) return nullptr;
     const auto file = thread.take(fd);
-    const uint64_t id = file ? sessionIn(file->get(), daemon) : 0;
-    return id == 0 ? nullptr : add(inodeOf(file->get()), id);
+    proto::Request claim{};
+    claim.kind = proto::Kind::Claim;
+    claim.session = file ? sessionIn(file->get(), daemon) : 0;
+    if (claim.session == 0) return nullptr;
+    const int proof = file->get();
+    const auto claimed = link.call(claim, {}, std::span(&proof, 1));
+    // Without an answer it is nobody's: calls on it fail with ENODEV.
+    if (!claimed) return std::make_shared<Session>(0);
+    if (claimed->head.error != 0) return nullptr;
+    return add(inodeOf(proof), claim.session);
 }
 
 std::shared_ptr<Session> Sessions::add(ino_t inode, uint64_t id) {

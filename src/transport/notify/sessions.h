@@ -30,8 +30,9 @@ class Sessions {
 public:
     /// The session behind a thread's descriptor, if it is one that was seen before.
     [[nodiscard]] std::shared_ptr<Session> known(const ThreadView& thread, int fd) const;
-    /// The session behind a thread's descriptor, whoever opened it: looks at the socket's name. `daemon`: whose it must be.
-    [[nodiscard]] std::shared_ptr<Session> find(ThreadView& thread, int fd, uint64_t daemon);
+    /// The session behind a thread's descriptor, whoever opened it: looks at the socket's name. `daemon`: whose it must be, and
+    /// which is asked by `link` whether it is, since in a network namespace of its own a program can give that name to another.
+    [[nodiscard]] std::shared_ptr<Session> find(ThreadView& thread, int fd, uint64_t daemon, Link& link);
     std::shared_ptr<Session> add(ino_t inode, uint64_t id);
     [[nodiscard]] bool any() const;
     /// Forgets those that the daemon has closed.

@@ -1,4 +1,5 @@
 // Clients that speak the protocol badly: each loses its own connection, and nothing else.
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -425,12 +426,29 @@ void stranger() {
     EXPECT(::waitpid(child, &status, 0) == child && status == 0);
 }
 
+/// A name of a file of ours does not make one: elsewhere it may be given to another socket.
+void namesake() {
+    const int good = openNode();
+    v4l2_capability capability{};
+    EXPECT(::ioctl(good, VIDIOC_QUERYCAP, &capability) == 0);
+    sockaddr_un name{};
+    socklen_t length = sizeof name;
+    EXPECT(::getsockname(good, reinterpret_cast<sockaddr*>(&name), &length) == 0);
+    if (::unshare(CLONE_NEWNET) != 0 && ::unshare(CLONE_NEWUSER | CLONE_NEWNET) != 0) return;
+    int pair[2];
+    EXPECT(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    EXPECT(::bind(pair[0], reinterpret_cast<const sockaddr*>(&name), length) == 0);
+    EXPECT(::ioctl(pair[0], VIDIOC_QUERYCAP, &capability) == -1 && errno == ENOTTY);
+    EXPECT(::ioctl(good, VIDIOC_QUERYCAP, &capability) == 0);
+}
+
 }  // namespace
 
 void addHostileCases(Cases& cases) {
     cases["hostile"] = hostile;
     cases["hostile_door"] = hostileDoor;
     cases["stranger"] = stranger;
+    cases["namesake"] = namesake;
     cases["cost"] = cost;
 }
 
