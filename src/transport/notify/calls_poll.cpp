@@ -49,7 +49,7 @@ struct TimeSpan {
             return std::nullopt;
         }
         // Centuries are as good as endless, and what is no time is for the kernel to refuse.
-        if (wide[0] < 0 || wide[1] < 0 || wide[0] > 3'000'000'000 || wide[1] * unitNs >= kSecondNs) return std::nullopt;
+        if (wide[0] < 0 || wide[1] < 0 || wide[0] > 3'000'000'000 || wide[1] >= kSecondNs / unitNs) return std::nullopt;
         return wide[0] * kSecondNs + wide[1] * unitNs;
     }
     void write(pid_t tid, int64_t ns) const {
