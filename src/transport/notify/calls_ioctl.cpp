@@ -65,11 +65,7 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
         call.answerError(ENODEV);
         return;
     }
-    if (!session) {
-        // A thread that has ended shows nothing; another of its number may be the caller.
-        if (!thread.link("cwd")) shared_.threads.forget(thread);
-        return;
-    }
+    if (!session) return;
     if (call.call().is32Bit) request.compat = Compat32::of(request.cmd);
     if (request.compat) request.cmd = request.compat->cmd();
     auto payload =

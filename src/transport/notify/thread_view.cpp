@@ -35,6 +35,8 @@ Result<std::shared_ptr<ThreadView>> ThreadView::open(pid_t tid) {
     return std::shared_ptr<ThreadView>(new ThreadView(tid, std::move(folder)));
 }
 
+bool ThreadView::isThere() const { return ::faccessat(folder_.get(), "comm", F_OK, 0) == 0; }
+
 std::optional<std::string> ThreadView::link(const std::string& name) const {
     std::array<char, 4096> target;
     const ssize_t length = ::readlinkat(folder_.get(), name.c_str(), target.data(), target.size());
@@ -89,17 +91,11 @@ bool ThreadView::hasSignal(std::optional<uint64_t> blocked) const {
 
 Result<std::shared_ptr<ThreadView>> ThreadViews::of(pid_t tid) {
     const std::scoped_lock locked(mutex_);
-    if (const auto found = views_.find(tid); found != views_.end()) return found->second;
+    if (const auto found = views_.find(tid); found != views_.end() && found->second->isThere()) return found->second;
     if (views_.size() >= kMostViews) views_.clear();
     auto view = ThreadView::open(tid);
-    if (view) views_.emplace(tid, *view);
+    if (view) views_.insert_or_assign(tid, *view);
     return view;
-}
-
-void ThreadViews::forget(const ThreadView& view) {
-    const std::scoped_lock locked(mutex_);
-    const auto found = views_.find(view.tid());
-    if (found != views_.end() && found->second.get() == &view) views_.erase(found);
 }
 
 }  // namespace daedalus::transport::notify

@@ -22,6 +22,8 @@ public:
     [[nodiscard]] static Result<std::shared_ptr<ThreadView>> open(pid_t tid);
 
     [[nodiscard]] pid_t tid() const { return tid_; }
+    /// False once the thread has ended.
+    [[nodiscard]] bool isThere() const;
     /// What a link of the folder shows ("fd/7", "cwd"); nothing if there is none.
     [[nodiscard]] std::optional<std::string> link(const std::string& name) const;
     /// The inode of the socket behind a descriptor; 0 if it is none.
@@ -47,10 +49,8 @@ private:
 /// The views of threads that called lately. Any thread.
 class ThreadViews {
 public:
-    /// ESRCH as ThreadView::open().
+    /// Of the thread that has this number now. ESRCH as ThreadView::open().
     [[nodiscard]] Result<std::shared_ptr<ThreadView>> of(pid_t tid);
-    /// The thread's view shows nothing any more: it has ended, and its number may be another's.
-    void forget(const ThreadView& view);
 
 private:
     std::mutex mutex_;

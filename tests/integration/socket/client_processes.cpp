@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <fstream>
 #include <thread>
 #include <vector>
 
@@ -204,6 +205,25 @@ void daemonKilled() {
     EXPECT(::close(fd) == 0);
 }
 
+/// A thread that has the number of one that ended is served as that one was. Numbers are chosen as root only.
+void sameNumber() {
+    const int fd = openNode();
+    const auto call = [&](pid_t& tid) {
+        std::thread([&] {
+            tid = ::gettid();
+            v4l2_capability capability{};
+            EXPECT(::ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0);
+        }).join();
+    };
+    pid_t first = 0;
+    call(first);
+    // Another process may be faster.
+    for (pid_t next = 0, tries = 0; next != first && tries < 200; ++tries) {
+        if (!(std::ofstream("/proc/sys/kernel/ns_last_pid") << first - 1 << std::flush)) return;
+        call(next);
+    }
+}
+
 /// Many sessions one after the other leave nothing behind.
 void manySessions() {
     for (int i = 0; i < 2000; ++i) {
@@ -236,6 +256,7 @@ void addProcessCases(Cases& cases) {
     cases["daemon_killed"] = daemonKilled;
     cases["daemon_killed_waiting"] = daemonKilledWaiting;
     cases["many_sessions"] = manySessions;
+    cases["same_number"] = sameNumber;
 }
 
 }  // namespace daedalus::test
