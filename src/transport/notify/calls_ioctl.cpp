@@ -10,12 +10,10 @@
 #include "../gather.h"
 #include "calls.h"
 #include "daedalus/ioctl/call.h"
+#include "momentary_stop.h"
 
 namespace daedalus::transport::notify {
 namespace {
-
-/// What the kernel answers a call with that a signal ended: EINTR to the program, or the call once more (SA_RESTART).
-constexpr int kSignalled = 512;
 
 void append(std::vector<std::byte>& body, std::span<const std::byte> bytes) {
     body.insert(body.end(), bytes.begin(), bytes.end());
@@ -109,7 +107,8 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
         request.planes.commit(request.payload, session->bounces);
     }
     if (answered->head.error == EINTR && !request.nonblocking) {
-        call.answerError(kSignalled);
+        const auto answer = [&](int error) { return call.answerError(error); };
+        if (!endBySignal(call.tid(), answer, shared_.ended)) call.answerError(EINTR);
         return;
     }
     answerIoctl(call, thread, *session, request, *answered);

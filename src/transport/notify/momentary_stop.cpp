@@ -14,6 +14,8 @@ namespace {
 
 /// What the kernel answers a call with that it is to start again; never seen by programs.
 constexpr int kStartAgain = 513;
+/// The same, if no signal without SA_RESTART is there.
+constexpr int kSignalled = 512;
 /// The instruction that calls the kernel: syscall, and int 0x80.
 constexpr unsigned kCallLength = 2;
 constexpr unsigned kClose32 = 6;
@@ -100,7 +102,23 @@ Result<> mapInstead(pid_t tid, const Trapped& call, const std::function<Result<i
     traced.setSignalMask(mask);
     return {};
 }
+
+// Without a signal the kernel would let that answer through to the program; a stop makes it look.
+Result<> endBySignal(pid_t tid, const std::function<bool(int error)>& answer,
+                     const std::function<void(pid_t pid, int status)>& ended) {
+    if (::ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) return fail(errno);
+    Traced traced(tid, ended);
+    if (::ptrace(PTRACE_INTERRUPT, tid, nullptr, nullptr) != 0) return fail(errno);
+    answer(kSignalled);
+    traced.stopped();
+    return {};
+}
 #else
+Result<> endBySignal(pid_t /*tid*/, const std::function<bool(int error)>& /*answer*/,
+                     const std::function<void(pid_t pid, int status)>& /*ended*/) {
+    return fail(ENOSYS);
+}
+
 Result<> mapInstead(pid_t /*tid*/, const Trapped& /*call*/, const std::function<Result<int>()>& /*install*/,
                     const std::function<bool(int error)>& /*answer*/,
                     const std::function<void(pid_t pid, int status)>& /*ended*/) {

@@ -1,4 +1,4 @@
-// mmap of a buffer, in the place of a thread's own call.
+// Calls whose answers need the thread to be stopped for a moment.
 #pragma once
 
 #include <sys/types.h>
@@ -23,5 +23,11 @@ namespace daedalus::transport::notify {
 [[nodiscard]] Result<> mapInstead(pid_t tid, const Trapped& call, const std::function<Result<int>()>& install,
                                   const std::function<bool(int error)>& answer,
                                   const std::function<void(pid_t pid, int status)>& ended);
+
+/// Answers a call of the thread `tid` as one that a signal ended: the kernel delivers the signal, and ends the call with EINTR
+/// or starts it again, as SA_RESTART says. If there is none, since another thread has taken it, the call is started again too.
+/// `answer`, `ended` and errors as for mapInstead().
+[[nodiscard]] Result<> endBySignal(pid_t tid, const std::function<bool(int error)>& answer,
+                                   const std::function<void(pid_t pid, int status)>& ended);
 
 }  // namespace daedalus::transport::notify

@@ -190,6 +190,32 @@ void interrupted() {
     if (std::getenv("LD_PRELOAD") != nullptr) EXPECT(ask(fd, kInterrupts) == 1);
 }
 
+/// Of two threads that wait, one takes a signal of the process; the other has nothing to show for it.
+void sharedSignal() {
+    const int files[] = {openNode(), openNode()};
+    catchSignal(0);
+    std::atomic<bool> done{false};
+    std::thread sender([&] {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, nullptr);
+        for (int i = 0; i < 20; ++i) {
+            ::usleep(20'000);
+            ::kill(::getpid(), SIGUSR1);
+        }
+        done = true;
+        for (const int fd : files) steer(fd, kFrames, 1);
+    });
+    const auto wait = [](int fd) {
+        while (dequeue(fd, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE) != 0) EXPECT(errno == EINTR);
+    };
+    std::thread other([&] { wait(files[1]); });
+    wait(files[0]);
+    other.join();
+    sender.join();
+    EXPECT(done && signalsSeen > 0);
+}
+
 /// Signals and answers that cross: each call gives a frame or EINTR, and no frame is lost.
 void interruptRace() {
     const int fd = openNode();
@@ -303,6 +329,7 @@ void addCallCases(Cases& cases) {
     cases["blocking"] = blocking;
     cases["interrupted"] = interrupted;
     cases["interrupt_race"] = interruptRace;
+    cases["shared_signal"] = sharedSignal;
     cases["nested_call"] = nestedCall;
     cases["threads"] = threads;
 }
