@@ -161,21 +161,23 @@ std::optional<Compat32> Compat32::of(uint32_t cmd) {
     struct Row {
         Struct which;
         uint32_t narrow;
-        uint32_t wide;
+        uint32_t narrowTime64;  ///< the same where there is no time in it
+        std::vector<uint32_t> calls;
     };
-    static constexpr auto kRows = std::to_array<Row>({
-        {Struct::Buffer, kBuffer + kTime, sizeof(v4l2_buffer)},
-        {Struct::Buffer, kBuffer + kTime64, sizeof(v4l2_buffer)},
-        {Struct::Format, kFormat, sizeof(v4l2_format)},
-        {Struct::CreateBuffers, kCreateBuffers, sizeof(v4l2_create_buffers)},
-        {Struct::ExtControls, kExtControls, sizeof(v4l2_ext_controls)},
-        {Struct::Event, kEvent + kTime, sizeof(v4l2_event)},
-        {Struct::Event, kEvent + kTime64, sizeof(v4l2_event)},
+    // By their numbers: v4l2_queryctrl is as large as a narrow buffer.
+    static const auto kRows = std::to_array<Row>({
+        {Struct::Buffer, kBuffer + kTime, kBuffer + kTime64, {VIDIOC_QUERYBUF, VIDIOC_QBUF, VIDIOC_DQBUF, VIDIOC_PREPARE_BUF}},
+        {Struct::Format, kFormat, kFormat, {VIDIOC_G_FMT, VIDIOC_S_FMT, VIDIOC_TRY_FMT}},
+        {Struct::CreateBuffers, kCreateBuffers, kCreateBuffers, {VIDIOC_CREATE_BUFS}},
+        {Struct::ExtControls, kExtControls, kExtControls, {VIDIOC_G_EXT_CTRLS, VIDIOC_S_EXT_CTRLS, VIDIOC_TRY_EXT_CTRLS}},
+        {Struct::Event, kEvent + kTime, kEvent + kTime64, {VIDIOC_DQEVENT}},
     });
-    if (_IOC_TYPE(cmd) != 'V') return std::nullopt;
-    for (const Row& row : kRows)
-        if (_IOC_SIZE(cmd) == row.narrow)
-            return Compat32(row.which, _IOC(_IOC_DIR(cmd), _IOC_TYPE(cmd), _IOC_NR(cmd), row.wide), row.narrow);
+    const uint32_t size = _IOC_SIZE(cmd);
+    for (const Row& row : kRows) {
+        if (size != row.narrow && size != row.narrowTime64) continue;
+        for (const uint32_t call : row.calls)
+            if (_IOC(_IOC_DIR(call), _IOC_TYPE(call), _IOC_NR(call), size) == cmd) return Compat32(row.which, call, size);
+    }
     return std::nullopt;
 }
 

@@ -64,6 +64,12 @@ TEST_CASE("calls whose struct is the same in 32 bits need no conversion") {
     for (const unsigned long cmd : {VIDIOC_QUERYCAP, VIDIOC_REQBUFS, VIDIOC_STREAMON, VIDIOC_EXPBUF, VIDIOC_QUERY_EXT_CTRL,
                                     VIDIOC_G_SELECTION, VIDIOC_DECODER_CMD, VIDIOC_SUBSCRIBE_EVENT, VIDIOC_G_CTRL})
         CHECK_FALSE(Compat32::of(static_cast<uint32_t>(cmd)));
+    // As large as a narrow buffer and a narrow format.
+    static_assert(sizeof(v4l2_queryctrl) == 68 && sizeof(v4l2_streamparm) == 204);
+    for (const unsigned long cmd : {VIDIOC_QUERYCTRL, VIDIOC_G_PARM, VIDIOC_S_PARM})
+        CHECK_FALSE(Compat32::of(static_cast<uint32_t>(cmd)));
+    CHECK_FALSE(Compat32::of(narrowed(VIDIOC_G_FMT, 0)));
+    CHECK_FALSE(Compat32::of(narrowed(VIDIOC_G_FMT, 68)));
 }
 
 TEST_CASE("v4l2_buffer of 32 bits, with times of 32 and 64 bits") {
