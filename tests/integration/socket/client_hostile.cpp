@@ -426,6 +426,34 @@ void stranger() {
     EXPECT(::waitpid(child, &status, 0) == child && status == 0);
 }
 
+/// A file that its client sent through itself would hold itself for ever. Linux 6.16 lets the daemon refuse it.
+void heldByItself() {
+    constexpr int kPassRights = 83;  // SO_PASSRIGHTS
+    const int good = openNode();
+    const int no = 0;
+    int pair[2];
+    EXPECT(::socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+    if (::setsockopt(pair[0], SOL_SOCKET, kPassRights, &no, sizeof no) != 0) return;
+    const int fd = openNode();
+    // By the kernel's own call: to the program it is no socket.
+    char byte = 0;
+    iovec part{&byte, 1};
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof fd)] = {};
+    msghdr header{};
+    header.msg_iov = &part;
+    header.msg_iovlen = 1;
+    header.msg_control = control;
+    header.msg_controllen = sizeof control;
+    cmsghdr* const entry = CMSG_FIRSTHDR(&header);
+    entry->cmsg_level = SOL_SOCKET;
+    entry->cmsg_type = SCM_RIGHTS;
+    entry->cmsg_len = CMSG_LEN(sizeof fd);
+    std::memcpy(CMSG_DATA(entry), &fd, sizeof fd);
+    EXPECT(::sendmsg(fd, &header, MSG_NOSIGNAL) == -1);
+    EXPECT(::close(fd) == 0);
+    expectSessions(good, 1);
+}
+
 /// A name of a file of ours does not make one: elsewhere it may be given to another socket.
 void namesake() {
     const int good = openNode();
@@ -448,6 +476,7 @@ void addHostileCases(Cases& cases) {
     cases["hostile"] = hostile;
     cases["hostile_door"] = hostileDoor;
     cases["stranger"] = stranger;
+    cases["held_by_itself"] = heldByItself;
     cases["namesake"] = namesake;
     cases["cost"] = cost;
 }
