@@ -47,11 +47,12 @@ bool libIsOwn() {
     return !std::filesystem::is_directory(std::filesystem::symlink_status("/usr/lib64", error));
 }
 
-bool link(const std::filesystem::path& target, const std::filesystem::path& place) {
+Result<> link(const std::filesystem::path& target, const std::filesystem::path& place) {
     std::error_code error;
     std::filesystem::create_directories(place.parent_path(), error);
-    std::filesystem::create_symlink(target, place, error);
-    return !error || error == std::errc::file_exists;
+    if (!error) std::filesystem::create_symlink(target, place, error);
+    if (error && error != std::errc::file_exists) return fail(error.value());
+    return {};
 }
 
 }  // namespace
@@ -61,17 +62,18 @@ Result<std::string> PrivateFolder::preloadable(const std::string& library) const
     const auto name = std::filesystem::path(library).filename();
     const auto placeFor = [&](const std::string& lib) { return std::filesystem::path(folder) / lib / name; };
     // For scripts in which a shell takes $LIB for a variable of its own, too.
-    if (!link(library, placeFor("."))) return fail(errno);
+    if (auto made = link(library, placeFor(".")); !made) return fail(made.error());
     std::string empty = library;
     if (const size_t suffix = empty.rfind(".so"); suffix != std::string::npos) empty.insert(suffix, "-32");
     const bool haveEmpty = ::access(empty.c_str(), R_OK) == 0;
+    Result<> given;
     const auto give = [&](const char* lib, bool isOwn) {
-        return (!isOwn && !haveEmpty) || link(isOwn ? library : empty, placeFor(lib));
+        if (given && (isOwn || haveEmpty)) given = link(isOwn ? library : empty, placeFor(lib));
     };
-    bool good = give("lib", libIsOwn());
-    for (const char* lib : kOwn) good = give(lib, true) && good;
-    for (const char* lib : kOther) good = give(lib, false) && good;
-    if (!good) return fail(errno);
+    give("lib", libIsOwn());
+    for (const char* lib : kOwn) give(lib, true);
+    for (const char* lib : kOther) give(lib, false);
+    if (!given) return fail(given.error());
     return placeFor("$LIB").string();
 }
 
