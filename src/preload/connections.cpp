@@ -198,13 +198,18 @@ SharedConnection::SharedConnection() {
     connection_.sequence = shared->sequence;
     held_ = &shared->holder;
     sequence_ = &shared->sequence;
+    // Who held it before may have found its daemon gone, and closed it.
+    if (connection_.fd.get() < 0) release();
 }
 
-SharedConnection::~SharedConnection() {
+SharedConnection::~SharedConnection() { release(); }
+
+void SharedConnection::release() {
     if (held_ == nullptr) return;
     *sequence_ = connection_.sequence;
     held_->store(0);
     kernel(SYS_futex, held_, FUTEX_WAKE, 1);
+    held_ = nullptr;
 }
 
 void prepareSharedConnection() {

@@ -37,6 +37,8 @@ public:
     [[nodiscard]] Connection* get() { return held_ != nullptr ? &connection_ : nullptr; }
 
 private:
+    void release();
+
     Connection connection_;
     std::atomic<uint32_t>* held_ = nullptr;
     uint32_t* sequence_ = nullptr;

@@ -126,7 +126,8 @@ Outcome exchangeOnce(int fd, Connection& connection, Exchange& exchange, bool& s
     const int error = sendRequest(fd, exchange);
     sent = error == 0;
     if (error == EFAULT) return Outcome::CannotRead;
-    if (error == EBADF || (exchange.sendFdCount > 0 && (error == EINVAL || error == ETOOMANYREFS))) return Outcome::BadFd;
+    const bool mayBeTheirs = exchange.sendFdCount > 0 && (error == EBADF || error == EINVAL || error == ETOOMANYREFS);
+    if (mayBeTheirs) return Outcome::BadFd;
     if (error != 0) return Outcome::Gone;
     connection.busy = true;
     const Outcome outcome = receiveReply(fd, exchange);
