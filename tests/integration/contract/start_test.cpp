@@ -56,7 +56,8 @@ TEST_CASE("S4 S11: before the headers an odd size is visible in buffers of an ev
 }
 
 TEST_CASE(
-    "S4 S7: before the headers CAPTURE has whole blocks of the codec, so that a client that sets it up early meets no change") {
+    "S4 S7: before the headers CAPTURE has whole blocks of the codec, so that a client that sets it up early meets no change",
+    "[stateful]") {
     struct Case {
         uint32_t coded;
         uint32_t rows;
