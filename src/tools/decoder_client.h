@@ -45,7 +45,7 @@ struct ClientSettings {
 struct ClientSummary {
     uint64_t frames = 0;
     uint64_t damaged = 0;        ///< frames with the ERROR flag
-    uint64_t lost = 0;           ///< buffers with the ERROR flag and no frame
+    uint64_t lost = 0;           ///< buffers with the ERROR flag and no frame, or one that lacks the stream's beginning
     uint64_t sourceChanges = 0;  ///< after the first
     uint32_t width = 0;          ///< visible, of the last setup
     uint32_t height = 0;
@@ -105,6 +105,7 @@ private:
     FrameSink& sink_;
     ClientSettings settings_;
     ClientSummary summary_;
+    bool begun_ = false;  ///< a picture came that needs none from before it
     ClientQueue output_;
     ClientQueue capture_;
 
