@@ -210,7 +210,8 @@ Outcome<> DecoderClient::deliver(const Dequeued& buffer) {
     const Sent& sent = sent_[buffer.timestampUs % sent_.size()];
     const bool known = sent.timestampUs == buffer.timestampUs;
     if (known && sent.discard) return {};
-    // What stands before the first key frame of a stream that begins in its middle: FFmpeg's command line does not show it either.
+    // What stands before the first key frame of a stream that begins in its middle: FFmpeg's command line does not show it
+    // either.
     begun_ = begun_ || !damaged || (buffer.flags & V4L2_BUF_FLAG_KEYFRAME) != 0;
     if (!begun_) {
         ++summary_.lost;

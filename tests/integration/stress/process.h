@@ -53,6 +53,9 @@ private:
 bool eventually(std::chrono::milliseconds patience, const std::function<bool()>& condition);
 
 [[nodiscard]] size_t openFds(pid_t pid);
+/// What a client's process keeps open in the daemon at most beside a thread's connection: a door, and a connection for
+/// sandboxes.
+inline constexpr size_t kLibraryKeeps = 2;
 [[nodiscard]] size_t residentBytes(pid_t pid);
 /// The processes whose parent is `pid`.
 [[nodiscard]] std::vector<pid_t> childrenOf(pid_t pid);

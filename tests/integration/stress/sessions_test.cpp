@@ -80,7 +80,7 @@ TEST_CASE("64 sessions at once are bit-exact through one daemon", "[socket]") {
     auto daemon = DaemonProcess::serve();
     const size_t before = openFds(daemon.process().pid());
     decodeAll([] { return openNode(O_NONBLOCK); });
-    CHECK(eventually(kGraceMs, [&] { return openFds(daemon.process().pid()) == before; }));
+    CHECK(eventually(kGraceMs, [&] { return openFds(daemon.process().pid()) <= before + kLibraryKeeps; }));
     daemon.process().kill(SIGTERM);
     CHECK(daemon.process().wait(5s) == 0);
 }
