@@ -147,7 +147,8 @@ std::vector<v4l2_plane> planesOf(const ioctl::Payload& payload) {
     if (payload.nested.empty()) return {};
     const auto& bytes = payload.nested.front().bytes;
     std::vector<v4l2_plane> planes(std::min<size_t>(bytes.size() / sizeof(v4l2_plane), buffer.length));
-    std::memcpy(planes.data(), bytes.data(), planes.size() * sizeof(v4l2_plane));
+    const auto filled = std::as_writable_bytes(std::span(planes));
+    std::ranges::copy(std::span(bytes).first(filled.size()), filled.begin());
     return planes;
 }
 

@@ -38,8 +38,9 @@ std::shared_ptr<const Greeting> Calls::greeting() {
     const auto nodes = std::as_writable_bytes(std::span(greeting.nodes));
     const auto follows = std::as_writable_bytes(std::span(greeting.follows));
     if (answered->body.size() < sizeof head + nodes.size() + follows.size()) return nullptr;
-    std::memcpy(nodes.data(), answered->body.data() + sizeof head, nodes.size());
-    std::memcpy(follows.data(), answered->body.data() + sizeof head + nodes.size(), follows.size());
+    const auto lists = std::span(answered->body).subspan(sizeof head);
+    std::ranges::copy(lists.first(nodes.size()), nodes.begin());
+    std::ranges::copy(lists.subspan(nodes.size(), follows.size()), follows.begin());
     for (auto& node : greeting.nodes) node.nodePath[sizeof node.nodePath - 1] = '\0';
     const std::scoped_lock locked(shared_.mutex);
     shared_.greeting = std::make_shared<const Greeting>(std::move(greeting));
@@ -167,7 +168,8 @@ void Calls::dropReleased(Session& session) {
     const auto answered = link_.call(request);
     if (!answered || answered->head.error != 0) return;
     std::vector<uint32_t> serials(answered->body.size() / sizeof(uint32_t));
-    std::memcpy(serials.data(), answered->body.data(), serials.size() * sizeof(uint32_t));
+    const auto bytes = std::as_writable_bytes(std::span(serials));
+    std::ranges::copy(std::span(answered->body).first(bytes.size()), bytes.begin());
     const std::scoped_lock locked(session.mutex);
     std::erase_if(session.bounces.planes,
                   [&](const auto& entry) { return std::ranges::find(serials, entry.second.serial()) != serials.end(); });

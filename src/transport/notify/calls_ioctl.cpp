@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "../compat32.h"
@@ -23,7 +24,7 @@ void append(std::vector<std::byte>& body, std::span<const std::byte> bytes) {
 bool takeBody(ioctl::Payload& payload, std::span<const std::byte> body) {
     const auto take = [&](std::vector<std::byte>& into) {
         if (body.size() < into.size()) return false;
-        std::memcpy(into.data(), body.data(), into.size());
+        std::ranges::copy(body.first(into.size()), into.begin());
         body = body.subspan(into.size());
         return true;
     };
