@@ -21,7 +21,9 @@ void* pointer(uint64_t address) { return reinterpret_cast<void*>(static_cast<uin
 int refusal(int error) { return error == EPERM || error == ENOSYS || error == ESRCH ? EPERM : EFAULT; }
 
 /// A call was refused that would have had to reach no further than this process.
-bool isRefusedOwn(const Result<>& call, pid_t pid) { return !call && call.error().value == EPERM && pid == ::getpid(); }
+bool isRefusedOwn(const Result<>& call, pid_t pid) { return !call && call.error().value == EPERM && pid == kOwnProcess; }
+
+pid_t numberOf(pid_t pid) { return pid == kOwnProcess ? ::getpid() : pid; }
 
 /// process_vm_readv and process_vm_writev move at most MAX_RW_COUNT at once, so larger copies go in pieces.
 template <class Move>
@@ -72,8 +74,8 @@ class OwnMemory final : public memory::ClientMemory {
 public:
     Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot&, uint64_t address, size_t length, memory::Access,
                                             const memory::MemoryRef& previous) override {
-        if (isProcessMemory(previous, ::getpid(), address, length)) return previous;
-        return processMemory(::getpid(), address, length);
+        if (isProcessMemory(previous, kOwnProcess, address, length)) return previous;
+        return processMemory(kOwnProcess, address, length);
     }
     Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot&, int fd, size_t length, memory::Access access,
                                            const memory::MemoryRef& previous) override {
@@ -90,7 +92,7 @@ Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into) {
     const auto read = inPieces(into.size(), [&](size_t done, size_t piece) {
         const iovec local{into.data() + done, piece};
         const iovec remote{pointer(address + done), piece};
-        return ::process_vm_readv(pid, &local, 1, &remote, 1, 0);
+        return ::process_vm_readv(numberOf(pid), &local, 1, &remote, 1, 0);
     });
     return isRefusedOwn(read, pid) ? carefulCopy(into.data(), pointer(address), into.size()) : read;
 }
@@ -99,7 +101,7 @@ Result<> writeProcess(pid_t pid, uint64_t address, std::span<const std::byte> fr
     const auto written = inPieces(from.size(), [&](size_t done, size_t piece) {
         const iovec local{const_cast<std::byte*>(from.data()) + done, piece};
         const iovec remote{pointer(address + done), piece};
-        return ::process_vm_writev(pid, &local, 1, &remote, 1, 0);
+        return ::process_vm_writev(numberOf(pid), &local, 1, &remote, 1, 0);
     });
     return isRefusedOwn(written, pid) ? carefulCopy(pointer(address), from.data(), from.size()) : written;
 }
@@ -164,7 +166,7 @@ Result<> probeProcess(pid_t pid, uint64_t address, size_t length) {
         for (; page < end && remote.size() < kBatch; page = page / kPage * kPage + kPage) remote.push_back({pointer(page), 1});
         std::byte touched[kBatch];
         const iovec local{touched, remote.size()};
-        const ssize_t got = ::process_vm_readv(pid, &local, 1, remote.data(), remote.size(), 0);
+        const ssize_t got = ::process_vm_readv(numberOf(pid), &local, 1, remote.data(), remote.size(), 0);
         if (const Result<> read = got < 0 ? Result<>(fail(refusal(errno))) : Result<>(); !read) {
             if (!isRefusedOwn(read, pid)) return read;
             for (size_t i = 0; i < remote.size(); ++i)

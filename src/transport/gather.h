@@ -16,6 +16,9 @@
 
 namespace daedalus::transport {
 
+/// In place of a process's number: this one, which reaches its own memory also where the kernel refuses process_vm_readv().
+inline constexpr pid_t kOwnProcess = -1;
+
 /// Copies out of process `pid`. EFAULT if not all of it is there, EPERM if the kernel refuses or this process cannot see that
 /// one.
 [[nodiscard]] Result<> readProcess(pid_t pid, uint64_t address, std::span<std::byte> into);
@@ -35,7 +38,7 @@ namespace daedalus::transport {
 /// readProcess().
 [[nodiscard]] Result<> probeProcess(pid_t pid, uint64_t address, size_t length);
 
-/// Memory of another process (or this one) that is only reached by copying: it may vanish at any time, which then is EFAULT.
+/// Memory of a process that is only reached by copying: it may vanish at any time, which then is EFAULT.
 /// EFAULT if it is not all there now.
 [[nodiscard]] Result<memory::MemoryRef> processMemory(pid_t pid, uint64_t address, size_t length);
 /// True if `memory` is processMemory() of these values.

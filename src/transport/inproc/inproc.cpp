@@ -109,9 +109,8 @@ private:
 };
 
 int LoopFile::ioctl(unsigned long cmd, void* argument) {
-    const pid_t self = ::getpid();
     const auto address = static_cast<uint64_t>(reinterpret_cast<uintptr_t>(argument));
-    auto payload = gather(self, static_cast<uint32_t>(cmd), address);
+    auto payload = gather(kOwnProcess, static_cast<uint32_t>(cmd), address);
     ioctl::Call call;
     call.cmd = static_cast<uint32_t>(cmd);
     call.nonblocking = nonblocking_.load();
@@ -139,7 +138,7 @@ int LoopFile::ioctl(unsigned long cmd, void* argument) {
     if (answer.error == EFAULT && gatherError != 0) answer.error = gatherError;
     if (answer.error == 0 && !installFds(answer)) answer.error = EMFILE;
     if (answer.copyBack)
-        if (auto ok = scatter(self, address, answer.payload); !ok) answer.error = ok.error().value;
+        if (auto ok = scatter(kOwnProcess, address, answer.payload); !ok) answer.error = ok.error().value;
     if (answer.error == 0) return 0;
     errno = answer.error;
     return -1;
