@@ -36,7 +36,7 @@ struct Server::Operations {
         if (!file) {
             const auto own = of(request).shim_.ownCall(::fuse_req_ctx(request)->pid, static_cast<uint32_t>(cmd),
                                                        reinterpret_cast<uintptr_t>(argument));
-            ::fuse_reply_ioctl(request, own ? own->result : -EBADF, nullptr, 0);
+            ::fuse_reply_ioctl(request, own ? own->result : -of(request).strangersError(), nullptr, 0);
             return;
         }
         // libfuse's int would extend the top bit of the number.
@@ -46,7 +46,7 @@ struct Server::Operations {
     static void poll(fuse_req_t request, fuse_file_info* info, fuse_pollhandle* handle) {
         if (OpenFile* const file = of(request).find(*info)) return file->poll(request, info->poll_events, handle);
         if (handle) ::fuse_pollhandle_destroy(handle);
-        ::fuse_reply_err(request, EBADF);
+        ::fuse_reply_err(request, of(request).strangersError());
     }
 
     static const cuse_lowlevel_ops& table() {
@@ -97,7 +97,16 @@ Server::~Server() {
     watch_ = {};
     shared_.ending = true;
     files_.clear();
-    if (channel_) log::info("{}: removed after {} round trips from the kernel", shared_.nodePath, roundTrips_);
+    if (!channel_) return;
+    answerTheRest();
+    log::info("{}: removed after {} round trips from the kernel", shared_.nodePath, roundTrips_);
+}
+
+void Server::answerTheRest() {
+    // Bounded: a client may go on calling.
+    constexpr int kMost = 4096;
+    pollfd waiting{channel_->fd(), POLLIN, 0};
+    for (int request = 0; request<kMost&& ::poll(&waiting, 1, 0)> 0 && channel_->dispatch(); ++request) ++roundTrips_;
 }
 
 void Server::readable() {
@@ -116,6 +125,10 @@ OpenFile* Server::find(const fuse_file_info& info) const {
 }
 
 void Server::open(fuse_req_t request, fuse_file_info& info) {
+    if (shared_.ending) {
+        ::fuse_reply_err(request, ENODEV);
+        return;
+    }
     const pid_t tid = ::fuse_req_ctx(request)->pid;
     if (shim_.isOwn(tid)) {
         info.fh = 0;

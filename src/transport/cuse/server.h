@@ -1,6 +1,7 @@
 // One CUSE device and its open files.
 #pragma once
 
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <memory>
@@ -38,6 +39,10 @@ private:
     void readable();
     /// Answers requests, if there are some before the time is over.
     void serveFor(std::chrono::milliseconds atMost);
+    /// At the end: what clients have asked by now gets ENODEV, which would be ECONNABORTED once the channel is closed.
+    void answerTheRest();
+    /// For a call on a file that is not, or no longer, one of ours.
+    [[nodiscard]] int strangersError() const { return shared_.ending ? ENODEV : EBADF; }
     void open(fuse_req_t request, fuse_file_info& info);
     [[nodiscard]] OpenFile* find(const fuse_file_info& info) const;
 

@@ -165,10 +165,13 @@ TEST_CASE("64 clients wait at once, and the end of the device ends all their wai
     std::vector<std::unique_ptr<Streaming>> sessions;
     for (int i = 0; i < 64; ++i) sessions.push_back(std::make_unique<Streaming>(node));
     std::vector<std::unique_ptr<Waiting>> waits;
+    const uint64_t before = node.cuseRoundTrips();
     for (size_t i = 0; i < sessions.size(); ++i) {
         const Wait& wait = kWaits[i % std::size(kWaits)];
         waits.push_back(std::make_unique<Waiting>([&wait, session = sessions[i].get()] { return wait.call(*session); }));
     }
+    // Each has asked once.
+    CHECK(eventually([&] { return node.cuseRoundTrips() >= before + waits.size(); }));
     // All of them wait, and one that is served wakes no other.
     CHECK(decode(sessions[0]->client, 0, 0) == "");
     for (auto& waiting : waits) CHECK(waiting->result(0ms) == -1);
