@@ -1,7 +1,7 @@
 # The daemon's CUSE device with the kernel shim: clients that know nothing of either.
 . "$VM_SOURCE/tests/vm/cases.sh"
 daedalus=$VM_BUILD/src/daedalus
-programs=$VM_BUILD/tests/vm/shim
+static_client=$VM_BUILD/tests/support/static_client
 node=/dev/video10
 work=$(mktemp -d)
 cd "$work" || exit
@@ -57,13 +57,13 @@ serves() {
 finds_it_later() {
     serve_now
     if grep -q daedalus-shim log; then fail 'it said something of a module that is not there'; fi
-    if "$programs/static_client" $node vp8.ivf first.yuv 2>error; then fail 'mapped without the module'; fi
+    if "$static_client" $node vp8.ivf first.yuv 2>error; then fail 'mapped without the module'; fi
     grep -q 'mmap: No such device' error
     load
     # The one that finds the module was opened too early itself.
     v4l2-ctl -d $node -D >/dev/null
     wait_for 10 grep -q 'daedalus-shim adds mmap and EXPBUF' log
-    "$programs/static_client" $node vp8.ivf second.yuv
+    "$static_client" $node vp8.ivf second.yuv
     cmp second.yuv vp8.ivf.yuv
     ends KILL
 }
@@ -121,8 +121,8 @@ refuses_other_versions() {
 }
 static_client_decodes() {
     serve
-    if ldd "$programs/static_client" >/dev/null 2>&1; then fail 'it is linked dynamically'; fi
-    "$programs/static_client" $node vp8.ivf static.yuv
+    if ldd "$static_client" >/dev/null 2>&1; then fail 'it is linked dynamically'; fi
+    "$static_client" $node vp8.ivf static.yuv
     cmp static.yuv vp8.ivf.yuv
     ends TERM
 }
