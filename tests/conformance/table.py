@@ -22,6 +22,8 @@ COLUMNS = {
     ("ffmpeg", "mmap"): "ffmpeg mmap", ("gstreamer", "mmap"): "GStreamer mmap", ("gstreamer", "dmabuf"): "GStreamer dmabuf",
     ("v4l2-ctl", "mmap"): "v4l2-ctl mmap", ("v4l2-ctl", "userptr"): "v4l2-ctl userptr",
 }
+# The codecs of the stateful node, and the node of `--nodes jpeg`.
+ROWS = (*streams.CODECS, "jpeg")
 BEGIN, END = "<!-- measured -->\n", "<!-- end -->\n"
 
 
@@ -32,7 +34,7 @@ def letters(cells, codec, column):
 
 def table(cells):
     lines = ["| | " + " | ".join(COLUMNS.values()) + " |", "|---|" + "---|" * len(COLUMNS)]
-    for codec in streams.CODECS:
+    for codec in ROWS:
         lines.append(f"| {codec} | " + " | ".join(letters(cells, codec, column) for column in COLUMNS) + " |")
     return "\n".join(lines) + "\n"
 
