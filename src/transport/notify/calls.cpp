@@ -155,6 +155,9 @@ Result<Answered> Calls::ask(ThreadView& thread, int fd, const std::shared_ptr<Se
             filler = {};
             if ((flags & proto::kReplyFill) != 0)
                 std::ignore = ::send(file->get(), filler.data(), filler.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+        } else {
+            // Nor can it be done for a thread that was killed meanwhile: the next caller is asked for it, of whatever process.
+            link_.renege();
         }
     }
     if ((flags & proto::kReplyReleased) != 0) dropReleased(*session);

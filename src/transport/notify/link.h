@@ -33,6 +33,9 @@ public:
     /// cancelled: the answer then is EINTR, or what was on its way.
     [[nodiscard]] Result<Answered> wait(proto::Request request, std::span<const std::byte> body, std::span<const int> fds,
                                         const std::function<bool()>& ended);
+    /// What the last answer asked for was not done. The daemon learns it as from a client that dies then: by the connection's
+    /// end.
+    void renege() { fd_.reset(); }
 
 private:
     [[nodiscard]] bool connect();
