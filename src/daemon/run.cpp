@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
+#include <spdlog/fmt/ranges.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -19,6 +20,7 @@
 #include "file_limit.h"
 #include "host_device.h"
 #include "node_path.h"
+#include "placeholders.h"
 #include "private_daemon.h"
 #include "private_folder.h"
 #include "program.h"
@@ -69,10 +71,11 @@ struct Ended {
     bool folderInUse = false;       ///< the daemon goes on, and removes the folder itself
 };
 
-/// What the preload library is to do: one of the two is empty.
+/// Where the program's calls go.
 struct Target {
-    std::string socket;  ///< be the client of the daemon there
-    std::string device;  ///< only show this device to udev's callers
+    std::vector<std::string> nodes;  ///< their paths, at least one
+    std::string socket;              ///< of the daemon; empty: they go to the kernel
+    std::string device;              ///< what the library shows to udev's callers; empty: nothing
 };
 
 /// A door to the daemon at `socket`, for the program and all that it starts, whatever their user, root or namespaces: its
@@ -143,7 +146,11 @@ std::optional<Ways> chooseWays(const RunOptions& options, const std::string& nod
         return std::nullopt;
     }
     if (may && !obstacle) {
-        if (!options.quiet) log::info("no library reaches {}: its system calls are served", program);
+        if (!options.quiet)
+            log::info(
+                "no library reaches {}: its system calls are served; stat() and readdir() do not show it {}, which "
+                "--reach notify changes where it may",
+                program, nodePath);
         return Ways{.library = hint.kind == Kind::Static, .notification = true};
     }
     if (hint.kind == Kind::Reached) return Ways{};
@@ -152,9 +159,18 @@ std::optional<Ways> chooseWays(const RunOptions& options, const std::string& nod
     return Ways{.library = hint.kind != Kind::OtherLibc};
 }
 
-/// Runs the program as the options say. `target`: where its calls go.
-Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const Target& target, const std::string& nodePath,
-                 pid_t daemonPid) {
+/// Whether the program sees the nodes where it opens nothing, which is told.
+PlaceholderWay choosePlaceholders(const RunOptions& options, const Target& target) {
+    // A /dev, a user or a mount of its own changes what some programs do: nobody gets one without asking for it.
+    if (options.reach != Reach::Notify) return PlaceholderWay::None;
+    const PlaceholderTier tier = findPlaceholderWay();
+    if (!options.quiet) log::info("{}", describe(tier, fmt::format("{}", fmt::join(target.nodes, ", "))));
+    return tier.way;
+}
+
+/// Runs the program as the options say.
+Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const Target& target, pid_t daemonPid) {
+    const std::string& nodePath = target.nodes.front();
     // Calls on a device file go to the kernel, whatever the program is.
     const auto ways = target.socket.empty() ? Ways{} : chooseWays(options, nodePath);
     if (!ways) return {};
@@ -170,6 +186,7 @@ Ended runProgram(const RunOptions& options, const PrivateFolder& folder, const T
     if (ways->notification) {
         Supervised program(options.command, environment,
                            {.socket = target.socket, .nodePath = nodePath, .calls = nullptr, .ended = nullptr});
+        program.show(choosePlaceholders(options, target), target.nodes);
         return runToEnd(program, options, nodePath, daemonPid);
     }
     Program program(options.command, environment);
@@ -187,7 +204,7 @@ Ended runAttached(const RunOptions& options, const PrivateFolder& folder) {
     std::error_code error;
     const std::string socket = std::filesystem::absolute(options.attach, error).string();
     if (!options.quiet) log::info("{} is served by the daemon at {}", *nodePath, options.attach);
-    return runProgram(options, folder, {.socket = socket, .device = {}}, *nodePath, -1);
+    return runProgram(options, folder, {.nodes = {*nodePath}, .socket = socket, .device = {}}, -1);
 }
 
 /// With a device file, whose calls go to the kernel.
@@ -198,7 +215,8 @@ Ended runOnDevice(const RunOptions& options, const PrivateFolder& folder) {
         return {};
     }
     if (!options.quiet) log::info("{} is a device of this host", device->path);
-    return runProgram(options, folder, {.socket = {}, .device = device->knownToUdev ? "" : device->path}, device->path, -1);
+    const std::string shown = device->knownToUdev ? "" : device->path;
+    return runProgram(options, folder, {.nodes = {device->path}, .socket = {}, .device = shown}, -1);
 }
 
 /// With a daemon of its own.
@@ -220,7 +238,9 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
     if (outer != nullptr && *outer != '\0')
         log::warn("{} takes the place of the node of the surrounding `daedalus run`; for that one, start {} without `run`",
                   names, options.command.front());
-    Ended ended = runProgram(options, folder, {.socket = folder.socket(), .device = {}}, nodes->front().path, daemon->pid());
+    Target target{.nodes = {}, .socket = folder.socket(), .device = {}};
+    for (const PlannedNode& node : *nodes) target.nodes.push_back(node.path);
+    Ended ended = runProgram(options, folder, target, daemon->pid());
     ended.folderInUse = !daemon->finish();
     if (ended.folderInUse && !options.quiet) log::info("{} stays until the files that are still open are closed", names);
     return ended;
@@ -231,6 +251,11 @@ Ended runPrivate(const RunOptions& options, const PrivateFolder& folder) {
 std::string notifyObstacle() {
     const auto obstacle = transport::findNotifyObstacle();
     return obstacle ? describe(*obstacle) : std::string();
+}
+
+ShownNodes nodesShownByNotify() {
+    const PlaceholderTier tier = findPlaceholderWay();
+    return {tier.way != PlaceholderWay::None, describe(tier, "/dev/videoN")};
 }
 
 int runMain(const RunOptions& options) {

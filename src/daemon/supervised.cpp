@@ -116,6 +116,11 @@ Supervised::Supervised(std::vector<std::string> command, std::vector<std::pair<s
 
 Supervised::~Supervised() = default;
 
+void Supervised::show(PlaceholderWay way, std::vector<std::string> nodes) {
+    placeholders_ = way;
+    shown_ = std::move(nodes);
+}
+
 Result<> Supervised::start() {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) return fail(errno);
@@ -173,6 +178,7 @@ int Supervised::supervise(UniqueFd errorPipe) {
     UniqueFd there(error == 0 ? ends[1] : -1);
     Program program(command_, environment_);
     program.beforeExec([&] {
+        if (const auto shown = showPlaceholders(placeholders_, shown_); !shown) return shown.error().value;
         const auto listener = transport::trapCalls();
         if (!listener) return listener.error().value;
         return tell(there, {Told::What::Listener, 0}, listener->get()) ? 0 : errno;

@@ -11,6 +11,7 @@
 #include "daedalus/base/result.h"
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/transport/notify.h"
+#include "placeholders.h"
 #include "program.h"
 
 namespace daedalus::daemon {
@@ -23,6 +24,8 @@ public:
     Supervised(std::vector<std::string> command, std::vector<std::pair<std::string, std::string>> environment,
                transport::NotifyOptions notify);
     ~Supervised();
+    /// Before start(): the program sees files at the paths of these nodes.
+    void show(PlaceholderWay way, std::vector<std::string> nodes);
     Supervised(const Supervised&) = delete;
     Supervised& operator=(const Supervised&) = delete;
 
@@ -37,6 +40,8 @@ private:
     std::vector<std::string> command_;
     std::vector<std::pair<std::string, std::string>> environment_;
     transport::NotifyOptions notify_;
+    PlaceholderWay placeholders_ = PlaceholderWay::None;
+    std::vector<std::string> shown_;
     UniqueFd ours_;    ///< what the supervisor tells comes here
     UniqueFd theirs_;  ///< the supervisor's end
     Program supervisor_;

@@ -92,6 +92,11 @@ Finding servedCalls() {
     return {"system calls", "not served", obstacle + "; `daedalus run` reaches dynamically linked programs only"};
 }
 
+Finding shownNodes() {
+    const auto nodes = daemon::nodesShownByNotify();
+    return {"served paths", nodes.shown ? "shown" : "not shown", "with --reach notify " + nodes.told};
+}
+
 /// A device file that would do us good. `module` of the kernel makes it; null: one of ours does.
 Finding deviceFile(const char* thing, const char* path, const char* module, const char* ifOpen, const char* ifDenied,
                    const char* ifMissing) {
@@ -194,7 +199,8 @@ int probe() {
 int doctorMain(const DoctorOptions& options) {
     if (options.probe) return probe();
     const bool works = runWorks();
-    std::vector<Finding> findings = {preloadLibrary(), run(works), servedCalls(), cuse(), clientMemory(), shim(), udmabuf()};
+    std::vector<Finding> findings = {preloadLibrary(), run(works),     servedCalls(), shownNodes(),
+                                     cuse(),           clientMemory(), shim(),        udmabuf()};
     for (auto& list : {codecs(), nodes()}) findings.insert(findings.end(), list.begin(), list.end());
     for (const Finding& finding : findings)
         std::printf("%-16s %-10s %s\n", finding.thing.c_str(), finding.state.c_str(), finding.remark.c_str());

@@ -138,6 +138,70 @@ for missing in ("video", node + "0", "/" + node):
         done = self.run_program(sys.executable, "-c", script, cwd=self.runtime)
         self.assertEqual(done.stdout, "[True, True, True, True, False] 5\n", done.stderr)
 
+    def test_paths_are_seen(self):
+        # By whatever looks at a path, and opens nothing: as root in a mount namespace, without privileges in one of a user's own.
+        script = """
+import ctypes, fcntl, glob, os, stat, struct, subprocess, sys
+node = os.environ["DAEDALUS_NODE"]
+name = os.path.basename(node)
+status = os.stat(node)
+print(stat.S_ISCHR(status.st_mode), oct(status.st_mode & 0o777), os.access(node, os.R_OK | os.W_OK))
+print(name in os.listdir("/dev"), node in glob.glob("/dev/video*"), os.path.realpath("/dev/../dev//" + name) == node)
+os.symlink(node, "link")
+print(os.stat("link").st_rdev == status.st_rdev, os.path.realpath("link") == node)
+for words in (["find", "/dev", "-name", name], ["ls", "-l", node], ["sh", "-c", "echo /dev/vide[o]*"]):
+    done = subprocess.run(words, capture_output=True, text=True)
+    print(done.returncode, node in done.stdout, done.stderr, end=" ")
+print()
+# All else is as it was, and works.
+for entry in os.listdir("/dev"):
+    os.lstat("/dev/" + entry)
+print(os.write(os.open("/dev/null", os.O_WRONLY), b"x"), len(os.read(os.open("/dev/zero", os.O_RDONLY), 5)), os.getuid())
+# A file that was opened another way becomes the node's by its first call: flags and number stay.
+QUERYCAP = 0x80685600
+for flags in (os.O_RDONLY, os.O_RDONLY | os.O_NONBLOCK, os.O_RDWR):
+    file = os.open(node, flags)
+    os.set_inheritable(file, True)
+    print(fcntl.ioctl(file, QUERYCAP, bytes(104))[:8], os.get_blocking(file), os.get_inheritable(file), end=" ")
+os.execvp("sh", ["sh", "-c", "echo; cd /dev && test -c " + name + " && ls " + name])
+"""
+        for user in ([], ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]):
+            if user and os.geteuid() != 0:
+                continue
+            python = sys.executable
+            with self.subTest(user=user), tempfile.TemporaryDirectory(prefix="daedalus-test-") as place:
+                if user:
+                    os.chown(place, 65534, 65534)
+                    python = "/usr/bin/python3"
+                    if subprocess.run([*user, "test", "-x", DAEDALUS, "-a", "-x", python], check=False).returncode != 0:
+                        continue
+                done = subprocess.run([*user, DAEDALUS, "run", "--node", "/dev/video200", "--reach", "notify", "--", python, "-c",
+                                       script], capture_output=True, text=True, timeout=60, check=False, cwd=place,
+                                      env={**self.environment, "XDG_RUNTIME_DIR": place})
+                if "but not seen" in done.stderr:
+                    self.assertRegex(done.stderr, r"/dev/video200 can be opened, but not seen by stat\(\) and readdir\(\): .* is refused")
+                    continue
+                self.assertIn("/dev/video200 can be seen in a /dev that the program has for itself", done.stderr)
+                self.assertEqual("other users and groups are nobody there" in done.stderr, bool(user) or os.geteuid() != 0)
+                self.assertEqual(done.stdout, "True 0o666 True\nTrue True True\nTrue True\n" + "0 True  " * 3 + "\n" +
+                                 f"1 5 {65534 if user else os.geteuid()}\n" +
+                                 "b'daedalus' True True b'daedalus' False True b'daedalus' True True \nvideo200\n", done.stderr)
+                # Nothing of it is seen outside.
+                self.assertFalse(os.path.exists("/dev/video200"))
+
+    def test_v4l2_ctl(self):
+        done = self.run_program("sh", "-c", 'v4l2-ctl -d "$DAEDALUS_NODE" --info; v4l2-ctl --list-devices')
+        if "but not seen" in done.stderr:
+            self.skipTest("this host lets nobody have a /dev of his own")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("Driver name      : daedalus", done.stdout)
+        self.assertIn("\t/dev/video", done.stdout)
+
+    def test_automatic_reach_changes_nothing_for_the_program(self):
+        # No namespace, though its calls are served.
+        done = self.run_program(STATIC_CLIENT, "/nonexistent", self.stream, self.runtime / "none", reach="auto")
+        self.assertRegex(done.stderr, r"its system calls are served; stat\(\) and readdir\(\) do not show it /dev/video\d+")
+
     def test_status_is_the_programs(self):
         for status in (0, 1, 255):
             self.assertEqual(self.run_program("sh", "-c", f"exit {status}").returncode, status)

@@ -43,6 +43,14 @@ inline constexpr int kProgramNotFound = 127;
 /// Why Reach::Notify does not work here, as a sentence; empty if it does. To be called in a process of one thread.
 [[nodiscard]] std::string notifyObstacle();
 
+/// What programs see of the node with Reach::Notify before they open it.
+struct ShownNodes {
+    bool shown;        ///< its path exists for them
+    std::string told;  ///< that, why not, and what it changes, as a sentence
+};
+/// To be called in a process of one thread.
+[[nodiscard]] ShownNodes nodesShownByNotify();
+
 /// Runs the program with a decoder at /dev/videoN and returns its exit status; dies by the signal that the program died by.
 [[nodiscard]] int runMain(const RunOptions& options);
 

@@ -97,22 +97,51 @@ std::optional<uint32_t> Calls::nodeAt(const std::string& path, int folder, Threa
     return std::nullopt;
 }
 
-void Calls::openNode(Notification& call, uint32_t minor, uint64_t flags) {
+struct Calls::Opened {
+    UniqueFd file;
+    std::shared_ptr<Session> session;
+};
+
+Result<Calls::Opened> Calls::openSession(uint32_t minor, uint64_t flags) {
     shared_.sessions.sweep(link_);
     proto::Request request{};
     request.kind = proto::Kind::Open;
     request.value = minor;
-    const auto opened = link_.call(request);
-    if (!opened) {
-        call.answerError(opened.error().value);
-    } else if (opened->head.error != 0 || opened->fds.size() != 1) {
-        call.answerError(opened->head.error != 0 ? opened->head.error : EMFILE);
+    auto opened = link_.call(request);
+    if (!opened) return fail(opened.error());
+    if (opened->head.error != 0 || opened->fds.size() != 1) return fail(opened->head.error != 0 ? opened->head.error : EMFILE);
+    UniqueFd& file = opened->fds.front();
+    if ((flags & O_NONBLOCK) != 0) ::fcntl(file.get(), F_SETFL, O_NONBLOCK);
+    auto session = shared_.sessions.add(inodeOf(file.get()), opened->head.value);
+    return Opened{.file = std::move(file), .session = std::move(session)};
+}
+
+void Calls::openNode(Notification& call, uint32_t minor, uint64_t flags) {
+    const auto opened = openSession(minor, flags);
+    if (opened) {
+        call.answerWith(opened->file.get(), (flags & O_CLOEXEC) != 0);
     } else {
-        const int fd = opened->fds.front().get();
-        if ((flags & O_NONBLOCK) != 0) ::fcntl(fd, F_SETFL, O_NONBLOCK);
-        shared_.sessions.add(inodeOf(fd), opened->head.value);
-        call.answerWith(fd, (flags & O_CLOEXEC) != 0);
+        call.answerError(opened.error().value);
     }
+}
+
+Result<std::shared_ptr<Session>> Calls::replacePlaceholder(Notification& call, ThreadView& thread, int fd) {
+    const auto greeted = greeting();
+    const auto path = greeted ? thread.link("fd/" + std::to_string(fd)) : std::nullopt;
+    if (!path) return nullptr;
+    const auto node = std::ranges::find_if(greeted->nodes, [&](const auto& entry) { return *path == entry.nodePath; });
+    const auto flags = node == greeted->nodes.end() ? std::nullopt : thread.openFlags(fd);
+    if (!flags || (*flags & O_PATH) != 0) return nullptr;
+    struct stat opened {};
+    struct stat null {};
+    const auto file = thread.take(fd);
+    if (!file || ::fstat(file->get(), &opened) != 0 || ::stat("/dev/null", &null) != 0) return nullptr;
+    // The host may have a node of that name.
+    if (!S_ISCHR(opened.st_mode) || opened.st_rdev != null.st_rdev) return nullptr;
+    auto made = openSession(node->minor, *flags);
+    if (!made) return fail(made.error());
+    if (auto put = call.replace(fd, made->file.get(), (*flags & O_CLOEXEC) != 0); !put) return fail(put.error());
+    return std::move(made->session);
 }
 
 void Calls::map(Notification& call, ThreadView& thread) {

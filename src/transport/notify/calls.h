@@ -50,6 +50,11 @@ private:
     /// The minor number of the node that the path leads to; nothing if it leads elsewhere.
     [[nodiscard]] std::optional<uint32_t> nodeAt(const std::string& path, int folder, ThreadView& thread);
     void openNode(Notification& call, uint32_t minor, uint64_t flags);
+    struct Opened;
+    /// A new session of that node, and the file for the program. Errors are open()'s.
+    [[nodiscard]] Result<Opened> openSession(uint32_t minor, uint64_t flags);
+    /// Puts a session in the place of a node's placeholder, which the thread has opened as `fd`. Null if it is none.
+    [[nodiscard]] Result<std::shared_ptr<Session>> replacePlaceholder(Notification& call, ThreadView& thread, int fd);
     void map(Notification& call, ThreadView& thread);
     /// A request about a session; then what the reply says about the readiness of the file `fd`.
     [[nodiscard]] Result<Answered> ask(ThreadView& thread, int fd, const std::shared_ptr<Session>& session,

@@ -58,13 +58,21 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
     }
     const auto greeted = greeting();
     // A session is known even if its daemon is dead.
-    const auto session =
+    auto session =
         greeted ? shared_.sessions.find(thread, fd, greeted->head.daemon, link_) : shared_.sessions.known(thread, fd);
     if (session && !greeted) {
         call.answerError(ENODEV);
         return;
     }
-    if (!session) return;
+    if (!session) {
+        auto opened = replacePlaceholder(call, thread, fd);
+        if (!opened) {
+            call.answerError(opened.error().value);
+            return;
+        }
+        if (!*opened) return;
+        session = *std::move(opened);
+    }
     if (call.call().is32Bit) request.compat = Compat32::of(request.cmd);
     if (request.compat) request.cmd = request.compat->cmd();
     auto payload =

@@ -17,6 +17,17 @@ Result<int> Notification::install(int fd, bool closeOnExec) const {
     return number;
 }
 
+Result<> Notification::replace(int number, int fd, bool closeOnExec) const {
+    seccomp_notif_addfd add{};
+    add.id = id_;
+    add.srcfd = static_cast<uint32_t>(fd);
+    add.newfd = static_cast<uint32_t>(number);
+    add.newfd_flags = closeOnExec ? O_CLOEXEC : 0;
+    add.flags = SECCOMP_ADDFD_FLAG_SETFD;
+    if (::ioctl(listener_, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0) return fail(errno);
+    return {};
+}
+
 void Notification::answerWith(int fd, bool closeOnExec) {
     seccomp_notif_addfd add{};
     add.id = id_;

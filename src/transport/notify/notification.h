@@ -35,6 +35,8 @@ public:
     [[nodiscard]] bool isWaiting() const;
     /// Puts a copy of `fd` into the program; its number there.
     [[nodiscard]] Result<int> install(int fd, bool closeOnExec) const;
+    /// Puts a copy of `fd` over the program's descriptor `number`.
+    [[nodiscard]] Result<> replace(int number, int fd, bool closeOnExec) const;
     /// As install(), and the call returns that number.
     void answerWith(int fd, bool closeOnExec);
     /// The call returns `value`. False if nobody waits any more.

@@ -58,6 +58,13 @@ std::string ThreadView::read(const char* name) const {
     return {text.data(), length > 0 ? static_cast<size_t>(length) : 0};
 }
 
+std::optional<unsigned> ThreadView::openFlags(int fd) const {
+    const std::string info = read(("fdinfo/" + std::to_string(fd)).c_str());
+    if (info.empty()) return std::nullopt;
+    constexpr int kOctal = 8;
+    return static_cast<unsigned>(field(info, "\nflags:", kOctal));
+}
+
 int ThreadView::process() {
     const std::scoped_lock locked(mutex_);
     if (process_) return process_.get();

@@ -30,6 +30,8 @@ public:
     [[nodiscard]] ino_t socketInode(int fd) const;
     /// A descriptor of the thread's open file: EBADF, or what keeps us from it.
     [[nodiscard]] Result<UniqueFd> take(int fd);
+    /// What open() and fcntl() set: O_NONBLOCK, O_PATH, O_CLOEXEC ... Nothing if that cannot be seen.
+    [[nodiscard]] std::optional<unsigned> openFlags(int fd) const;
     /// True if O_NONBLOCK is set on the thread's file. False if that cannot be seen.
     [[nodiscard]] bool isNonblocking(int fd);
     /// True if a signal is there that ends a wait. `blocked`: the mask that counts instead of the thread's own.
