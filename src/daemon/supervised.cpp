@@ -205,6 +205,7 @@ int Supervised::supervise(UniqueFd errorPipe) {
     auto copy = listener.duplicate();
     if (copy) transport::superviseCalls(std::move(*copy), notify_);
     const int status = program.wait([](pid_t, int) {}, [&] { return seen < 0 ? std::nullopt : std::optional<int>(seen); });
+    log::debug("{} system calls of {} were looked at", notify_.calls->count.load(), command_.front());
     tell(theirs_, {Told::What::Ended, status});
     ::kill(::getppid(), SIGCHLD);
     // What the program closed by ending is noticed at once; what it left behind may stay for long.

@@ -7,6 +7,8 @@ Usage: cli_notify.py DAEDALUS PRELOAD STATIC_CLIENT [32_BIT_CLIENT]
 import contextlib
 import os
 import pathlib
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -196,6 +198,24 @@ os.execvp("sh", ["sh", "-c", "echo; cd /dev && test -c " + name + " && ls " + na
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("Driver name      : daedalus", done.stdout)
         self.assertIn("\t/dev/video", done.stdout)
+
+    def test_other_programs_are_not_looked_at(self):
+        source = self.runtime / "hello.c"
+        source.write_text('#include <stdio.h>\nint main(void) { return printf("%zu", sizeof(FILE)) < 0; }\n', encoding="utf-8")
+        compiled = self.runtime / "hello"
+        programs = [["find", "/usr/lib", "-name", "*.so*"],
+                    [shutil.which("cc") or "gcc", "-O1", "-o", compiled, source]]
+        if shutil.which("git"):
+            subprocess.run(["git", "init", "-q", self.runtime / "tree"], check=True)
+            (self.runtime / "tree" / "file").write_text("text", encoding="utf-8")
+            programs.append(["git", "-C", self.runtime / "tree", "status", "--short"])
+        for words in programs:
+            done = subprocess.run([DAEDALUS, "--log", "debug", "run", "--reach", "notify", "--", *words], capture_output=True, text=True,
+                                  timeout=100, env=self.environment, check=False)
+            told = re.search(r"(\d+) system calls of .* were looked at", done.stderr)
+            self.assertTrue(told, done.stderr)
+            # git opens /dev/null to read and write, once.
+            self.assertLessEqual(int(told[1]), 1 if words[0] == "git" else 0, (words, done.stderr))
 
     def test_automatic_reach_changes_nothing_for_the_program(self):
         # No namespace, though its calls are served.

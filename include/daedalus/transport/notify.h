@@ -23,6 +23,7 @@ inline constexpr size_t kMostNotified = 512;
 struct NotifiedCalls {
     std::array<std::atomic<uint64_t>, kMostNotified> ids;
     std::atomic<uint64_t> latest;  ///< the kernel counts them up
+    std::atomic<uint64_t> count;   ///< of all that were ever taken
 };
 
 /// In the process that is to become the program, right before exec: traps the calls of it and of all that it starts. Returns

@@ -69,6 +69,7 @@ private:
         for (seccomp_notif notif; receive(listener_.get(), notif);) {
             taken.store(notif.id);
             calls_->latest.store(notif.id);
+            calls_->count.fetch_add(1);
             if (idle_.fetch_sub(1) == 1) addThread();
             {
                 Notification call(listener_.get(), notif);
