@@ -121,31 +121,34 @@ uint64_t pointerAt(const Bytes& wide, size_t offset) {
 }
 
 /// The planes of a buffer, whose pointers and offsets have one word each.
-Result<Bytes> gatherPlanes(pid_t pid, uint64_t address, size_t count) {
+Result<Bytes> gatherPlanes(const Compat32::Read& read, uint64_t address, size_t count) {
+    Bytes all(count * kPlane);
+    if (auto there = read(address, all); !there) return fail(there.error());
     Bytes wide(count * sizeof(v4l2_plane));
     for (size_t i = 0; i < count; ++i) {
-        Bytes narrow(kPlane);
-        if (auto read = readProcess(pid, address + i * kPlane, narrow); !read) return fail(read.error());
+        const auto from = all.begin() + static_cast<ptrdiff_t>(i * kPlane);
+        Bytes narrow(from, from + kPlane);
         Fields fields(Fields::To::Wide, narrow, wide.data() + i * sizeof(v4l2_plane));
         movePlane(fields);
     }
     return wide;
 }
 
-Result<> scatterPlanes(pid_t pid, uint64_t address, Bytes wide) {
+Bytes narrowPlanes(Bytes wide) {
+    Bytes all;
     for (size_t i = 0; i < wide.size() / sizeof(v4l2_plane); ++i) {
         Bytes narrow(kPlane);
         Fields fields(Fields::To::Narrow, narrow, wide.data() + i * sizeof(v4l2_plane));
         movePlane(fields);
-        if (auto written = writeProcess(pid, address + i * kPlane, narrow); !written) return written;
+        all.insert(all.end(), narrow.begin(), narrow.end());
     }
-    return {};
+    return all;
 }
 
 /// v4l2_ext_control is the same in both, but for the upper half of its pointers, which is none.
-Result<Bytes> gatherControls(pid_t pid, uint64_t address, size_t bytes) {
+Result<Bytes> gatherControls(const Compat32::Read& read, uint64_t address, size_t bytes) {
     Bytes controls(bytes);
-    if (auto read = readProcess(pid, address, controls); !read) return fail(read.error());
+    if (auto there = read(address, controls); !there) return fail(there.error());
     for (size_t at = 0; at + sizeof(v4l2_ext_control) <= bytes; at += sizeof(v4l2_ext_control)) {
         v4l2_ext_control control;
         std::memcpy(&control, controls.data() + at, sizeof control);
@@ -203,8 +206,17 @@ void Compat32::move(bool toNarrow, std::vector<std::byte>& narrow, std::vector<s
 }
 
 Result<ioctl::Payload> Compat32::gather(pid_t pid, uint64_t address) const {
+    return gather([pid](uint64_t from, std::span<std::byte> into) { return readProcess(pid, from, into); }, address);
+}
+
+Result<> Compat32::scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload) const {
+    return scatter([pid](uint64_t to, std::span<const std::byte> from) { return writeProcess(pid, to, from); }, address,
+                   payload);
+}
+
+Result<ioctl::Payload> Compat32::gather(const Read& read, uint64_t address) const {
     Bytes narrow(size_);
-    if (auto read = readProcess(pid, address, narrow); !read) return fail(read.error());
+    if (auto there = read(address, narrow); !there) return fail(there.error());
     ioctl::Payload payload{.argument = Bytes(_IOC_SIZE(cmd_)), .nested = {}};
     move(false, narrow, payload.argument);
     const auto follow = which_ == Struct::Buffer        ? proto::Follow::Planes
@@ -215,8 +227,8 @@ Result<ioctl::Payload> Compat32::gather(pid_t pid, uint64_t address) const {
     if (found < 0) return fail(-found);
     if (found == 0) return payload;
     const uint64_t array = pointerAt(payload.argument, first.offset);
-    auto bytes = which_ == Struct::Buffer ? gatherPlanes(pid, array, first.length / sizeof(v4l2_plane))
-                                          : gatherControls(pid, array, first.length);
+    auto bytes = which_ == Struct::Buffer ? gatherPlanes(read, array, first.length / sizeof(v4l2_plane))
+                                          : gatherControls(read, array, first.length);
     if (!bytes) return fail(bytes.error());
     std::vector<proto::NestedRef> refs(proto::kMaxNested);
     refs.resize(proto::followNested(follow, bytes->data(), bytes->size(), refs.data(), refs.size()));
@@ -224,25 +236,25 @@ Result<ioctl::Payload> Compat32::gather(pid_t pid, uint64_t address) const {
     for (const auto& ref : refs) {
         Bytes content(ref.length);
         const uint64_t from = pointerAt(payload.nested.front().bytes, ref.offset);
-        if (auto read = readProcess(pid, from, content); !read) return fail(read.error());
+        if (auto there = read(from, content); !there) return fail(there.error());
         payload.nested.push_back({ref.parent, ref.offset, std::move(content)});
     }
     return payload;
 }
 
-Result<> Compat32::scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload) const {
+Result<> Compat32::scatter(const Write& write, uint64_t address, const ioctl::Payload& payload) const {
     Bytes wide = payload.argument;
     for (size_t i = 0; i < payload.nested.size(); ++i) {
         const auto& nested = payload.nested[i];
         const auto& parent = nested.parent == 0 ? payload.argument : payload.nested[nested.parent - 1].bytes;
         const uint64_t where = pointerAt(parent, nested.offset);
-        auto written = i == 0 && which_ == Struct::Buffer ? scatterPlanes(pid, where, nested.bytes)
-                                                          : writeProcess(pid, where, nested.bytes);
-        if (!written) return written;
+        const bool planes = i == 0 && which_ == Struct::Buffer;
+        if (auto written = planes ? write(where, narrowPlanes(nested.bytes)) : write(where, nested.bytes); !written)
+            return written;
     }
     Bytes narrow(size_);
     move(true, narrow, wide);
-    return writeProcess(pid, address, narrow);
+    return write(address, narrow);
 }
 
 }  // namespace daedalus::transport

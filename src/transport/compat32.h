@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "daedalus/base/result.h"
@@ -25,6 +27,14 @@ public:
     [[nodiscard]] Result<ioctl::Payload> gather(pid_t pid, uint64_t address) const;
     /// As transport::scatter(), for a payload of gather().
     [[nodiscard]] Result<> scatter(pid_t pid, uint64_t address, const ioctl::Payload& payload) const;
+
+    /// How the program's memory is reached; the first error ends the conversion.
+    using Read = std::function<Result<>(uint64_t address, std::span<std::byte> into)>;
+    using Write = std::function<Result<>(uint64_t address, std::span<const std::byte> from)>;
+    /// The same by another way to the memory. What is read depends on nothing but what was read before.
+    [[nodiscard]] Result<ioctl::Payload> gather(const Read& read, uint64_t address) const;
+    /// Writes the pieces that gather() has read, each whole.
+    [[nodiscard]] Result<> scatter(const Write& write, uint64_t address, const ioctl::Payload& payload) const;
 
 private:
     enum class Struct : uint8_t { Buffer, Format, CreateBuffers, ExtControls, Event };

@@ -19,6 +19,9 @@
 namespace daedalus::transport::cuse {
 namespace {
 
+/// ioctl(2) of i386. In a 64-bit program it is setsockopt(2), which does not wait for us.
+constexpr int kIoctl32 = 54;
+
 std::string procPath(pid_t tid, std::string_view file) { return "/proc/" + std::to_string(tid) + "/" + std::string(file); }
 
 /// The process that a thread belongs to; the thread itself if that cannot be read.
@@ -42,7 +45,8 @@ std::optional<int> ioctlDescriptor(pid_t tid, uint64_t argument) {
         if (number != "running") {
             uint64_t words[3] = {};
             file >> std::hex >> words[0] >> words[1] >> words[2];
-            if (!file || number != std::to_string(SYS_ioctl) || words[2] != argument) return std::nullopt;
+            const bool isIoctl = number == std::to_string(SYS_ioctl) || number == std::to_string(kIoctl32);
+            if (!file || !isIoctl || words[2] != argument) return std::nullopt;
             return static_cast<int>(words[0]);
         }
         ::sched_yield();

@@ -30,19 +30,19 @@ OpenFile::~OpenFile() {
 
 void OpenFile::ioctl(fuse_req_t request, uint32_t cmd, uint64_t address, unsigned flags, std::span<const std::byte> in,
                      size_t outSize) {
-    if (flags & FUSE_IOCTL_COMPAT) {
-        shared_.advise(client_, "compat",
-                       "is a 32-bit program, whose calls are answered with ENOTTY; use a 64-bit build of it");
-        ::fuse_reply_err(request, ENOTTY);
-        return;
-    }
     const auto pending = std::make_shared<Pending>();
     pending->file = this;
     pending->request = request;
     pending->tid = ::fuse_req_ctx(request)->pid;
-    pending->cmd = cmd;
+    if ((flags & FUSE_IOCTL_COMPAT) != 0) pending->compat = Compat32::of(cmd);
+    pending->cmd = pending->compat ? pending->compat->cmd() : cmd;
     pending->address = address;
     start(pending, in, outSize);
+}
+
+Result<ioctl::Payload> OpenFile::gatherFor(const Pending& pending) {
+    return pending.compat ? pending.compat->gather(pending.tid, pending.address)
+                          : gather(pending.tid, pending.cmd, pending.address);
 }
 
 void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, size_t outSize) {
@@ -62,11 +62,12 @@ void OpenFile::start(const PendingRef& pending, std::span<const std::byte> in, s
         return;
     } else {
         pending->copiedByKernel = !in.empty() || outSize > 0;
-        if (!pending->copiedByKernel) payload = gather(pending->tid, cmd, pending->address);
+        if (!pending->copiedByKernel) payload = gatherFor(*pending);
         if (!payload && payload.error().value == EPERM) pending->copiedByKernel = true;
     }
     if (pending->copiedByKernel) {
-        auto assembled = assemble(cmd, pending->address, in, outSize);
+        auto assembled = pending->compat ? assemble(*pending->compat, pending->address, in, outSize, pending->ranges)
+                                         : assemble(cmd, pending->address, in, outSize);
         if (!assembled) {
             payload = fail(assembled.error());
         } else if (const auto* wanted = std::get_if<Wanted>(&*assembled)) {
@@ -137,10 +138,18 @@ bool OpenFile::isNonblocking(const Pending& pending) {
 
 void OpenFile::reply(const Pending& pending, ioctl::Answer& answer) {
     std::vector<std::byte> bytes;
-    if (answer.copyBack && pending.copiedByKernel) {
+    if (answer.copyBack && pending.copiedByKernel && !pending.compat) {
         bytes = disassemble(answer.payload);
+    } else if (answer.copyBack && pending.copiedByKernel) {
+        auto narrow = disassemble(*pending.compat, pending.address, answer.payload, pending.ranges);
+        if (narrow)
+            bytes = *std::move(narrow);
+        else
+            answer.error = narrow.error().value;
     } else if (answer.copyBack) {
-        if (auto ok = scatter(pending.tid, pending.address, answer.payload); !ok) answer.error = EFAULT;
+        const auto written = pending.compat ? pending.compat->scatter(pending.tid, pending.address, answer.payload)
+                                            : scatter(pending.tid, pending.address, answer.payload);
+        if (!written) answer.error = EFAULT;
     }
     ::fuse_reply_ioctl(pending.request, -answer.error, bytes.empty() ? nullptr : bytes.data(), bytes.size());
 }

@@ -5,10 +5,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
+#include "../compat32.h"
 #include "client_process.h"
 #include "daedalus/ioctl/node.h"
 #include "daedalus/transport/cuse.h"
@@ -52,12 +55,16 @@ private:
         pid_t tid = 0;
         uint32_t cmd = 0;
         uint64_t address = 0;
+        std::optional<Compat32> compat;  ///< a 32-bit program's, whose struct differs; cmd is the wide one
         bool copiedByKernel = false;
+        std::vector<iovec> ranges;  ///< what the kernel copied of a 32-bit program
         int gatherError = 0;
         ioctl::File::Ticket ticket = 0;
     };
     using PendingRef = std::shared_ptr<Pending>;
 
+    /// A payload of what the program's memory holds, as far as this process may reach it.
+    [[nodiscard]] static Result<ioctl::Payload> gatherFor(const Pending& pending);
     void start(const PendingRef& pending, std::span<const std::byte> in, size_t outSize);
     void dispatch(const PendingRef& pending, ioctl::Call&& call);
     void answered(const PendingRef& pending, ioctl::Answer&& answer);

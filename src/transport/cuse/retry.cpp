@@ -2,6 +2,7 @@
 
 #include <linux/ioctl.h>
 
+#include <algorithm>
 #include <cstring>
 
 #include "daedalus/ioctl/call_traits.h"
@@ -100,6 +101,49 @@ Result<std::variant<ioctl::Payload, Wanted>> assemble(uint32_t cmd, uint64_t add
     if (assembly.complete() && (!writes || outSize == assembly.total())) return std::move(assembly.payload);
     if (assembly.ranges().size() > kMaxCopies || assembly.total() > kMaxBytes) return fail(ENOMEM);
     return Wanted{assembly.ranges(), writes ? assembly.ranges() : std::vector<iovec>()};
+}
+
+Result<std::variant<ioctl::Payload, Wanted>> assemble(const Compat32& compat, uint64_t address, std::span<const std::byte> in,
+                                                      size_t outSize, std::vector<iovec>& ranges) {
+    ranges.clear();
+    size_t total = 0;
+    bool missing = false;
+    const auto payload = compat.gather(
+        [&](uint64_t from, std::span<std::byte> into) -> Result<> {
+            ranges.push_back(range(from, into.size()));
+            total += into.size();
+            missing = in.size() < into.size();
+            if (missing) return fail(EFAULT);
+            std::ranges::copy(in.first(into.size()), into.begin());
+            in = in.subspan(into.size());
+            return {};
+        },
+        address);
+    if (!payload && !missing) return fail(payload.error());
+    if (payload && in.empty() && outSize == total) return *payload;
+    if (ranges.size() > kMaxCopies || total > kMaxBytes) return fail(ENOMEM);
+    return Wanted{ranges, ranges};
+}
+
+Result<std::vector<std::byte>> disassemble(const Compat32& compat, uint64_t address, const ioctl::Payload& payload,
+                                           std::vector<iovec> ranges) {
+    std::vector<std::vector<std::byte>> pieces(ranges.size());
+    const auto written = compat.scatter(
+        [&](uint64_t to, std::span<const std::byte> from) -> Result<> {
+            const iovec wanted = range(to, from.size());
+            for (size_t i = 0; i < ranges.size(); ++i) {
+                if (!pieces[i].empty() || ranges[i].iov_base != wanted.iov_base || ranges[i].iov_len != wanted.iov_len)
+                    continue;
+                pieces[i].assign(from.begin(), from.end());
+                return {};
+            }
+            return fail(EFAULT);
+        },
+        address, payload);
+    if (!written) return fail(written.error());
+    std::vector<std::byte> bytes;
+    for (const auto& piece : pieces) bytes.insert(bytes.end(), piece.begin(), piece.end());
+    return bytes;
 }
 
 std::vector<std::byte> disassemble(const ioctl::Payload& payload) {

@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "../compat32.h"
 #include "daedalus/base/result.h"
 #include "daedalus/ioctl/call.h"
 
@@ -29,5 +30,13 @@ struct Wanted {
 
 /// The payload as the kernel copies it back to where assemble() found it.
 [[nodiscard]] std::vector<std::byte> disassemble(const ioctl::Payload& payload);
+
+/// assemble() for a 32-bit program. `ranges`: where the pieces of the last trip lie, in the order in which they are copied.
+[[nodiscard]] Result<std::variant<ioctl::Payload, Wanted>> assemble(const Compat32& compat, uint64_t address,
+                                                                    std::span<const std::byte> in, size_t outSize,
+                                                                    std::vector<iovec>& ranges);
+/// disassemble() for it. EFAULT: the payload has other pieces by now.
+[[nodiscard]] Result<std::vector<std::byte>> disassemble(const Compat32& compat, uint64_t address,
+                                                         const ioctl::Payload& payload, std::vector<iovec> ranges);
 
 }  // namespace daedalus::transport::cuse

@@ -213,17 +213,83 @@ TEST_CASE("with an extension: EXPBUF gives the buffer's memory, and freed buffer
     CHECK(client.file().mmap(plane.length, PROT_READ, plane.m.mem_offset) == MAP_FAILED);
 }
 
-TEST_CASE("a 32-bit program gets ENOTTY, and its memory is left alone") {
+TEST_CASE("a 32-bit program is served: its structs are those of i386") {
     TestNode node;
     V4l2Client client(node);
+    const int fd = descriptor(client);
     void* const page = lowPage();
     REQUIRE(page != MAP_FAILED);
-    std::memset(page, 0x5a, 4096);
-    CHECK(ioctl32(descriptor(client), static_cast<uint32_t>(VIDIOC_QUERYCAP), page) == ENOTTY);
-    CHECK(ioctl32(descriptor(client), static_cast<uint32_t>(VIDIOC_G_FMT), page) == ENOTTY);
-    const auto* const bytes = static_cast<const unsigned char*>(page);
-    CHECK(std::all_of(bytes, bytes + 4096, [](unsigned char each) { return each == 0x5a; }));
-    CHECK(client.ioctl(VIDIOC_QUERYCAP, page) == 0);
+    auto* const words = static_cast<uint32_t*>(page);
+    uint32_t* const plane = words + 64;
+    const auto address = [](const uint32_t* word) { return static_cast<uint32_t>(reinterpret_cast<uintptr_t>(word)); };
+    const auto call = [&](unsigned long cmd, uint32_t size) {
+        return ioctl32(fd, _IOC(_IOC_DIR(cmd), _IOC_TYPE(cmd), _IOC_NR(cmd), size), page);
+    };
+    const auto clear = [&] { std::memset(page, 0, 4096); };
+
+    // The same struct in both worlds.
+    clear();
+    CHECK(call(VIDIOC_QUERYCAP, sizeof(v4l2_capability)) == 0);
+    CHECK(std::string(static_cast<char*>(page)) == "daedalus");
+
+    clear();
+    words[0] = kOutput;
+    words[1] = 640;
+    words[2] = 480;
+    words[3] = V4L2_PIX_FMT_H264;
+    words[6] = 65536;                                // plane_fmt[0].sizeimage
+    reinterpret_cast<uint8_t*>(words)[4 + 180] = 1;  // num_planes
+    CHECK(call(VIDIOC_S_FMT, 204) == 0);
+    CHECK((words[1] == 640 && words[2] == 480 && words[6] >= 65536));
+    REQUIRE(client.request(kOutput, 3) == 0);
+
+    // Times of 32 bits, and of 64; one below zero comes back as it went in. And nothing is written beyond the struct.
+    for (const uint32_t time : {1U, 2U}) {
+        const uint32_t size = 60 + 8 * time;
+        const auto describe = [&] {
+            clear();
+            words[0] = time;
+            words[1] = kOutput;
+            words[5 + 2 * time + 5] = V4L2_MEMORY_MMAP;
+            words[5 + 2 * time + 6] = address(plane);
+            words[5 + 2 * time + 7] = 1;
+            words[size / 4] = 0x5a5a5a5a;
+            plane[15] = 0x5a5a5a5a;
+        };
+        describe();
+        REQUIRE(call(VIDIOC_QUERYBUF, size) == 0);
+        CHECK((words[0] == time && words[5 + 2 * time + 6] == address(plane) && plane[1] >= 65536));
+        CHECK((words[size / 4] == 0x5a5a5a5a && plane[15] == 0x5a5a5a5a));
+        describe();
+        words[5] = static_cast<uint32_t>(-3);
+        if (time == 2) words[6] = UINT32_MAX;
+        words[5 + time] = 250;
+        plane[0] = 4;
+        plane[1] = 65536;
+        REQUIRE(call(VIDIOC_QBUF, size) == 0);
+        describe();
+        REQUIRE(call(VIDIOC_QUERYBUF, size) == 0);
+        CHECK((words[5] == static_cast<uint32_t>(-3) && words[5 + time] == 250 && plane[0] == 4));
+    }
+
+    clear();
+    words[1] = 1;
+    words[5] = address(words + 32);
+    words[32] = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE;
+    CHECK(call(VIDIOC_G_EXT_CTRLS, 24) == 0);
+    CHECK(words[35] > 0);
+    words[5] = 16;
+    CHECK(call(VIDIOC_G_EXT_CTRLS, 24) == EFAULT);
+    CHECK(call(VIDIOC_DQBUF, 64) == ENOTTY);
+
+    clear();
+    words[0] = V4L2_EVENT_CTRL;
+    words[1] = V4L2_CID_MIN_BUFFERS_FOR_CAPTURE;
+    words[2] = V4L2_EVENT_SUB_FL_SEND_INITIAL;
+    REQUIRE(call(VIDIOC_SUBSCRIBE_EVENT, sizeof(v4l2_event_subscription)) == 0);
+    clear();
+    CHECK(call(VIDIOC_DQEVENT, 120) == 0);
+    CHECK((words[0] == V4L2_EVENT_CTRL && words[21] == V4L2_CID_MIN_BUFFERS_FOR_CAPTURE));
     ::munmap(page, 4096);
 }
 
