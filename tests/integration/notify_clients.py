@@ -115,15 +115,15 @@ GO = """package main
 import ("fmt"; "os"; "syscall"; "unsafe")
 
 func main() {
-	file, err := os.OpenFile(os.Args[1], os.O_RDWR, 0)
-	if err != nil { fmt.Println(err); os.Exit(1) }
-	var capability [104]byte
-	good := true
-	for i := 0; i < 10000; i++ {
-		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), 0x80685600, uintptr(unsafe.Pointer(&capability[0])))
-		good = good && errno == 0
-	}
-	fmt.Println(string(capability[:8]), good)
+    file, err := os.OpenFile(os.Args[1], os.O_RDWR, 0)
+    if err != nil { fmt.Println(err); os.Exit(1) }
+    var capability [104]byte
+    good := true
+    for i := 0; i < 10000; i++ {
+        _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, file.Fd(), 0x80685600, uintptr(unsafe.Pointer(&capability[0])))
+        good = good && errno == 0
+    }
+    fmt.Println(string(capability[:8]), good)
 }
 """
 
