@@ -106,6 +106,11 @@ inline uint32_t payloadBytes(uint32_t id) {
     }
 }
 
+/// How many entries followNested() fills at most.
+inline size_t mostNested(Follow follow, size_t firstBytes) {
+    return follow == Follow::ExtControls ? firstBytes / sizeof(v4l2_ext_control) : 0;
+}
+
 /// The nested arrays that the first nested array points to in turn (payloads of compound controls): fills up to `max` entries
 /// of `out` (parent 1) and returns how many. `first` are the bytes of the first nested array. As in the kernel, no more than
 /// the payload is touched, and nothing at all where the client says that it has less room.

@@ -25,7 +25,7 @@ Result<> checkNested(proto::Follow follow, const Payload& payload) {
     const auto& array = payload.nested.front();
     if (array.parent != 0 || array.offset != first.offset || array.bytes.size() != first.length) return fail(EFAULT);
 
-    std::vector<proto::NestedRef> refs(proto::kMaxNested);
+    std::vector<proto::NestedRef> refs(proto::mostNested(follow, array.bytes.size()));
     refs.resize(proto::followNested(follow, array.bytes.data(), array.bytes.size(), refs.data(), refs.size()));
     if (refs.size() != payload.nested.size() - 1) return fail(EFAULT);
     for (size_t i = 0; i < refs.size(); ++i) {

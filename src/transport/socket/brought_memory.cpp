@@ -61,4 +61,10 @@ Result<memory::MemoryRef> BroughtMemory::importDmabuf(const memory::PlaneSlot& s
     return memory::import(std::move(plane->fd), length, access == memory::Access::Write);
 }
 
+const std::shared_ptr<memory::ClientMemory>& nothingBrought() {
+    static const std::shared_ptr<memory::ClientMemory> nothing =
+        std::make_shared<BroughtMemory>(std::vector<BroughtMemory::Plane>{}, nullptr);
+    return nothing;
+}
+
 }  // namespace daedalus::transport::socket

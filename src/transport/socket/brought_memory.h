@@ -60,4 +60,7 @@ private:
     bool incomplete_ = false;
 };
 
+/// Of the many calls that bring no memory: what an address is that comes without some is EFAULT. Any thread.
+[[nodiscard]] const std::shared_ptr<memory::ClientMemory>& nothingBrought();
+
 }  // namespace daedalus::transport::socket

@@ -252,13 +252,13 @@ void Connection::ioctl(const proto::Request& request, std::span<const std::byte>
         plane.fd = std::move(*nextFd++);
     }
 
-    pending_.brought = std::make_shared<BroughtMemory>(std::move(planes), session->released());
+    if (!planes.empty()) pending_.brought = std::make_shared<BroughtMemory>(std::move(planes), session->released());
     pending_.session = session;
     pending_.id = session->id();
     pending_.sequence = request.sequence;
     pending_.cmd = request.cmd;
     pending_.active = true;
-    decoded->call.clientMemory = pending_.brought;
+    decoded->call.clientMemory = pending_.brought ? pending_.brought : nothingBrought();
     if (request.value != 0)
         decoded->call.clientFiles = std::make_shared<NamedFile>(static_cast<int>(request.length), sessionOf(request.value));
     const uint32_t sequence = request.sequence;
@@ -277,7 +277,7 @@ void Connection::answer(ioctl::Answer&& answer) {
     proto::Reply reply{};
     reply.sequence = done.sequence;
     reply.error = answer.error;
-    if (done.brought->incomplete()) reply.flags |= proto::kReplyNeedMemory;
+    if (done.brought && done.brought->incomplete()) reply.flags |= proto::kReplyNeedMemory;
     if (const auto session = done.session.lock()) {
         addReadiness(reply, session, reply.error == EAGAIN);
         if (session->released()->any()) reply.flags |= proto::kReplyReleased;

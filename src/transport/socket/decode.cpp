@@ -56,7 +56,7 @@ bool takeNested(Reader& reader, const proto::Request& request, proto::Follow fol
     payload.nested.push_back({headers[0].parent, headers[0].offset, copyOf(piece)});
     if (headers.size() == 1) return true;
 
-    std::vector<proto::NestedRef> refs(proto::kMaxNested);
+    std::vector<proto::NestedRef> refs(proto::mostNested(follow, piece.size()));
     refs.resize(proto::followNested(follow, piece.data(), piece.size(), refs.data(), refs.size()));
     auto ref = refs.begin();
     for (size_t i = 1; i < headers.size(); ++i) {
