@@ -10,24 +10,23 @@
 
 namespace daedalus::ioctl {
 
-SessionFile::SessionFile(device::Device& device, FileKind kind, std::string client, uid_t user)
-    : loop_(device.loop()),
+CallFile::CallFile(EventLoop& loop, FileKind kind, uid_t user, const MakeCallee& make)
+    : loop_(loop),
       kind_(kind),
       owner_(user),
-      planes_(device.planes()),
-      self_(std::make_shared<SessionFile*>(this)),
-      session_(std::make_unique<device::Session>(device, std::move(client), user, [this] { sessionChanged(); })) {}
+      self_(std::make_shared<CallFile*>(this)),
+      callee_(make([this] { calleeChanged(); })) {}
 
-SessionFile::~SessionFile() {
+CallFile::~CallFile() {
     *self_ = nullptr;
     listener_ = nullptr;
     endCalls(EBADF);
 }
 
-File::Ticket SessionFile::ioctl(Call&& call, Reply&& reply) {
+File::Ticket CallFile::ioctl(Call&& call, Reply&& reply) {
     const Row* row = findRow(kind_, call.cmd);
     if (!row) {
-        if (log::ioctls()) log::ioctlLine(fmt::format("{}: ioctl {:#x} = ENOTTY", session_->name(), call.cmd));
+        if (log::ioctls()) log::ioctlLine(fmt::format("{}: ioctl {:#x} = ENOTTY", callee_->name(), call.cmd));
         refuse(std::move(call), std::move(reply), ENOTTY);
         return 0;
     }
@@ -44,23 +43,23 @@ File::Ticket SessionFile::ioctl(Call&& call, Reply&& reply) {
     return 0;
 }
 
-void SessionFile::endCalls(int error) {
+void CallFile::endCalls(int error) {
     for (auto& parked : std::exchange(parked_, {})) refuse(std::move(parked.call), std::move(parked.reply), error);
 }
 
-void SessionFile::refuse(Call&& call, Reply&& reply, int error) {
+void CallFile::refuse(Call&& call, Reply&& reply, int error) {
     Answer answer;
     answer.error = error;
     answer.payload = std::move(call.payload);
     reply.answer(std::move(answer));
 }
 
-int SessionFile::attempt(const Row& row, Call& call, Answer& answer) {
+int CallFile::attempt(const Row& row, Call& call, Answer& answer) {
     if (call.faulted || call.payload.argument.size() != _IOC_SIZE(row.cmd)) return EFAULT;
     device::CallContext context;
     context.client = call.clientMemory.get();
     if (row.priority)
-        if (auto ok = session_->checkPriority(); !ok) return ok.error().value;
+        if (auto ok = callee_->checkPriority(); !ok) return ok.error().value;
     auto& argument = call.payload.argument;
     const size_t keep = _IOC_DIR(row.cmd) & _IOC_WRITE ? std::min<size_t>(row.keep, argument.size()) : 0;
     std::fill(argument.begin() + static_cast<ptrdiff_t>(keep), argument.end(), std::byte{0});
@@ -69,19 +68,18 @@ int SessionFile::attempt(const Row& row, Call& call, Answer& answer) {
     return ok ? 0 : ok.error().value;
 }
 
-Result<> SessionFile::runHandler(const Row& row, Call& call, device::CallContext& context) {
+Result<> CallFile::runHandler(const Row& row, Call& call, device::CallContext& context) {
     if (auto ok = checkNested(row.traits.follow, call.payload); !ok) return ok;
     const LocalPointers pointers(row.traits.follow, call.payload);
     try {
-        const auto run = planes_ == v4l2::PlanesApi::Single ? row.runSinglePlanar : row.run;
-        return run(*session_, call.payload.argument.data(), context);
+        return callee_->run(row, call.payload.argument.data(), context);
     } catch (const std::bad_alloc&) {
-        log::warn("{}: {}: out of memory; close sessions or give this process more", session_->name(), row.name);
+        log::warn("{}: {}: out of memory; close sessions or give this process more", callee_->name(), row.name);
         return fail(ENOMEM);
     }
 }
 
-void SessionFile::finish(const Row& row, Call&& call, Reply&& reply, Answer&& answer) {
+void CallFile::finish(const Row& row, Call&& call, Reply&& reply, Answer&& answer) {
     if (log::ioctls()) log(row, call.payload, answer.error);
     const bool readable = (_IOC_DIR(row.cmd) & _IOC_READ) != 0;
     answer.copyBack = readable && !call.faulted && (answer.error == 0 || row.copyOnError);
@@ -89,7 +87,7 @@ void SessionFile::finish(const Row& row, Call&& call, Reply&& reply, Answer&& an
     reply.answer(std::move(answer));
 }
 
-void SessionFile::interrupt(Ticket ticket) {
+void CallFile::interrupt(Ticket ticket) {
     for (auto entry = parked_.begin(); entry != parked_.end(); ++entry) {
         if (entry->ticket != ticket) continue;
         // STREAMOFF has begun and cannot be taken back; its end is near.
@@ -103,13 +101,11 @@ void SessionFile::interrupt(Ticket ticket) {
     }
 }
 
-Result<memory::MemoryRef> SessionFile::mmap(uint64_t offset, size_t length) { return device::mmap(*session_, offset, length); }
+Result<memory::MemoryRef> CallFile::mmap(uint64_t offset, size_t length) { return callee_->mmap(offset, length); }
 
-Result<memory::MemoryRef> SessionFile::memoryAt(uint64_t offset, size_t length) const {
-    return device::memoryAt(*session_, offset, length);
-}
+Result<memory::MemoryRef> CallFile::memoryAt(uint64_t offset, size_t length) const { return callee_->memoryAt(offset, length); }
 
-void SessionFile::sessionChanged() {
+void CallFile::calleeChanged() {
     if (listener_) listener_();
     if (parked_.empty() || retryPosted_) return;
     // Not here: the change comes from inside a handler or a queue.
@@ -119,7 +115,7 @@ void SessionFile::sessionChanged() {
     });
 }
 
-void SessionFile::retryParked() {
+void CallFile::retryParked() {
     retryPosted_ = false;
     // Answering may close this file, so nothing of it is touched after the last answer.
     std::vector<std::pair<Parked, Answer>> finished;
@@ -140,14 +136,14 @@ void SessionFile::retryParked() {
     }
 }
 
-void SessionFile::log(const Row& row, const Payload& payload, int error) const {
+void CallFile::log(const Row& row, const Payload& payload, int error) const {
     Payload copy = payload;
     std::string text;
     {
         const LocalPointers pointers(row.traits.follow, copy);
         if (copy.argument.size() == _IOC_SIZE(row.cmd)) row.print(text, copy.argument.data());
     }
-    log::ioctlLine(fmt::format("{}: {}({}) = {}", session_->name(), row.name, text, error == 0 ? "0" : v4l2::errnoName(error)));
+    log::ioctlLine(fmt::format("{}: {}({}) = {}", callee_->name(), row.name, text, error == 0 ? "0" : v4l2::errnoName(error)));
 }
 
 }  // namespace daedalus::ioctl

@@ -6,24 +6,27 @@
 #include <memory>
 #include <string>
 
-#include "daedalus/device/session.h"
+#include "callee.h"
+#include "daedalus/base/event_loop.h"
 #include "daedalus/ioctl/node.h"
 #include "table.h"
 
 namespace daedalus::ioctl {
 
-/// A File: one session and its parked calls. Loop thread.
-class SessionFile final : public File {
+/// A File: what its calls run on, and those of them that are parked. Loop thread.
+class CallFile : public File {
 public:
-    SessionFile(device::Device& device, FileKind kind, std::string client, uid_t user);
-    ~SessionFile() override;
+    using MakeCallee = std::function<std::unique_ptr<Callee>(Callee::Changed changed)>;
+    /// The file takes the rows of its kind. `make` is called once, here.
+    CallFile(EventLoop& loop, FileKind kind, uid_t user, const MakeCallee& make);
+    ~CallFile() override;
 
     bool takes(uint32_t cmd) const override { return findRow(kind_, cmd) != nullptr; }
     Ticket ioctl(Call&& call, Reply&& reply) override;
     void interrupt(Ticket ticket) override;
     Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override;
     Result<memory::MemoryRef> memoryAt(uint64_t offset, size_t length) const override;
-    uint32_t readiness() const override { return session_->readiness(); }
+    uint32_t readiness() const override { return callee_->readiness(); }
     void onReadiness(std::function<void()> listener) override { listener_ = std::move(listener); }
     void endCalls(int error) override;
     uid_t owner() const override { return owner_; }
@@ -41,20 +44,19 @@ private:
     [[nodiscard]] Result<> runHandler(const Row& row, Call& call, device::CallContext& context);
     static void refuse(Call&& call, Reply&& reply, int error);
     void finish(const Row& row, Call&& call, Reply&& reply, Answer&& answer);
-    void sessionChanged();
+    void calleeChanged();
     void retryParked();
     void log(const Row& row, const Payload& payload, int error) const;
 
     EventLoop& loop_;
     const FileKind kind_;
     const uid_t owner_;
-    const v4l2::PlanesApi planes_;
     std::function<void()> listener_;
     std::list<Parked> parked_;
     Ticket lastTicket_ = 0;
     bool retryPosted_ = false;
-    std::shared_ptr<SessionFile*> self_;  ///< for posts that may come after the end
-    std::unique_ptr<device::Session> session_;
+    std::shared_ptr<CallFile*> self_;  ///< for posts that may come after the end
+    std::unique_ptr<Callee> callee_;
 };
 
 }  // namespace daedalus::ioctl

@@ -5,14 +5,40 @@
 #include <algorithm>
 
 #include "daedalus/device/device.h"
+#include "daedalus/device/session.h"
 #include "dispatcher.h"
 #include "node_file.h"
 
 namespace daedalus::ioctl {
 namespace {
 
+/// A session of a device and the handlers of device/.
+class SessionCallee final : public Callee {
+public:
+    SessionCallee(device::Device& device, std::string client, uid_t user, Changed changed)
+        : planes_(device.planes()), session_(device, std::move(client), user, std::move(changed)) {}
+
+    const std::string& name() const override { return session_.name(); }
+    Result<> checkPriority() const override { return session_.checkPriority(); }
+    Result<> run(const Row& row, std::byte* argument, device::CallContext& context) override {
+        const auto run = planes_ == v4l2::PlanesApi::Single ? row.runSinglePlanar : row.run;
+        return run(session_, argument, context);
+    }
+    Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override { return device::mmap(session_, offset, length); }
+    Result<memory::MemoryRef> memoryAt(uint64_t offset, size_t length) const override {
+        return device::memoryAt(session_, offset, length);
+    }
+    uint32_t readiness() const override { return session_.readiness(); }
+
+private:
+    const v4l2::PlanesApi planes_;
+    mutable device::Session session_;
+};
+
 std::unique_ptr<File> openSession(device::Device& device, FileKind kind, std::string client, uid_t user) {
-    return std::make_unique<SessionFile>(device, kind, std::move(client), user);
+    return std::make_unique<CallFile>(device.loop(), kind, user, [&](Callee::Changed changed) {
+        return std::make_unique<SessionCallee>(device, std::move(client), user, std::move(changed));
+    });
 }
 
 const NodeKind kNodeKinds[] = {
@@ -34,8 +60,8 @@ uint32_t answerToPoll(uint32_t readiness, uint32_t events) {
     return readiness & ((events & kData ? events | POLLERR : events & ~uint32_t{POLLERR}) | POLLHUP);
 }
 
-Node::Node(device::Device& device)
-    : device_(device), kind_(*std::ranges::find(kNodeKinds, &device.kind(), &NodeKind::decoder)) {}
+Node::Node(device::Device& device) : Node(device, *std::ranges::find(kNodeKinds, &device.kind(), &NodeKind::decoder)) {}
+Node::Node(device::Device& device, const NodeKind& kind) : device_(device), kind_(kind) {}
 Node::~Node() = default;
 
 Result<std::unique_ptr<File>> Node::open(std::string client, uid_t user) {

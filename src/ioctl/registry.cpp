@@ -18,8 +18,8 @@ struct DeviceOfNode {
 }  // namespace
 
 struct Registry::OwnedNode final : private DeviceOfNode, public Node {
-    OwnedNode(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, device::DeviceOptions options)
-        : DeviceOfNode(loop, pool, codecs, std::move(options)), Node(DeviceOfNode::device) {}
+    OwnedNode(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, const NodeKind& kind, device::DeviceOptions options)
+        : DeviceOfNode(loop, pool, codecs, std::move(options)), Node(DeviceOfNode::device, kind) {}
 };
 
 Registry::Registry(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs) : loop_(loop), pool_(pool), codecs_(codecs) {}
@@ -37,7 +37,7 @@ Result<std::shared_ptr<Node>> Registry::add(const NodeKind& kind, unsigned numbe
     options.busInfo = "platform:daedalus-" + std::to_string(bus);
     if (options.card.empty()) options.card = kind.decoder->card;
     NodeEntry entry{number, options.card, options.busInfo, nullptr};
-    entry.node = std::make_shared<OwnedNode>(loop_, pool_, codecs_, std::move(options));
+    entry.node = std::make_shared<OwnedNode>(loop_, pool_, codecs_, kind, std::move(options));
     claims_.push_back({number, bus, entry.node});
     nodes_.push_back(entry);
     changed();

@@ -22,7 +22,10 @@ class NodeFile;
 /// One node (/dev/videoN). Files must be gone before it, unless a shared_ptr owns it: then they keep it alive. Loop thread.
 class Node : public std::enable_shared_from_this<Node> {
 public:
+    /// The node's kind is that of nodeKinds() whose decoder the device has.
     explicit Node(device::Device& device);
+    /// `kind` must outlive the node.
+    Node(device::Device& device, const NodeKind& kind);
     virtual ~Node();
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;

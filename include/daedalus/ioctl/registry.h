@@ -32,9 +32,9 @@ public:
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
-    /// Adds a node of that kind. Its kind, card and bus_info in `options` are the registry's to choose, the card only if it is
-    /// empty there. EEXIST: the number is a node's, or that of an unplugged one of which somebody still has a file; EINVAL: it
-    /// is none of a V4L2 node.
+    /// Adds a node of that kind, which must outlive its files. Its kind, card and bus_info in `options` are the registry's to
+    /// choose, the card only if it is empty there. EEXIST: the number is a node's, or that of an unplugged one of which
+    /// somebody still has a file; EINVAL: it is none of a V4L2 node.
     [[nodiscard]] Result<std::shared_ptr<Node>> add(const NodeKind& kind, unsigned number, device::DeviceOptions options);
     /// Takes a node away; see Node::unplug(). ENOENT: there is none of that number.
     [[nodiscard]] Result<> unplug(unsigned number);

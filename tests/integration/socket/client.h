@@ -17,7 +17,7 @@
 #include <map>
 #include <string>
 
-#include "tests/integration/socket/fake_controls.h"
+#include "tests/integration/socket/script.h"
 
 #define EXPECT(condition)                                                                                     \
     do {                                                                                                      \

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs one case of the socket transport's client tests against a fake daemon of its own.
+"""Runs one case of the socket transport's client tests against a scripted daemon of its own.
 
-Usage: run.py FAKE_DAEMON WAY CLIENT CASE
+Usage: run.py DAEMON WAY CLIENT CASE
 
 WAY is the preload library, or the program that serves the client's system calls instead.
 """
@@ -18,7 +18,7 @@ def main() -> int:
         daemon = subprocess.Popen([daemon_path, socket, "/dev/video7"], stdout=subprocess.PIPE, text=True)
         try:
             if daemon.stdout.readline() != "ready\n":
-                print("the fake daemon does not start", file=sys.stderr)
+                print("the daemon does not start", file=sys.stderr)
                 return 1
             environment = dict(os.environ, DAEDALUS_TEST_DAEMON=str(daemon.pid))
             words = [client, case]
@@ -28,7 +28,7 @@ def main() -> int:
                 words = [way, socket, "/dev/video7", *words]
             status = subprocess.run(words, env=environment, timeout=100, check=False).returncode
             if case not in ("daemon_killed", "daemon_killed_waiting") and daemon.poll() is not None:
-                print(f"the fake daemon died with status {daemon.returncode}", file=sys.stderr)
+                print(f"the daemon died with status {daemon.returncode}", file=sys.stderr)
                 return 1
             return status
         finally:
@@ -39,7 +39,7 @@ def main() -> int:
                 daemon.kill()
                 daemon.wait()
             if os.path.exists(socket) and "daemon_killed" not in case:
-                print("the fake daemon left its socket behind", file=sys.stderr)
+                print("the daemon left its socket behind", file=sys.stderr)
                 return 1
 
 

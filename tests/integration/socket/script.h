@@ -1,4 +1,4 @@
-// The controls by which clients steer the fake node of fake_daemon.cpp.
+// The controls by which clients say what a session of scripted_daemon.cpp does.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +13,8 @@ inline constexpr uint32_t kSlots = 5;        ///< S_CTRL: more OUTPUT buffers to
 inline constexpr uint32_t kEvents = 6;       ///< S_CTRL: more events to dequeue
 inline constexpr uint32_t kSessions = 7;     ///< G_CTRL: open files
 inline constexpr uint32_t kInterrupts = 8;   ///< G_CTRL: calls that were interrupted so far
+inline constexpr uint32_t kPlug = 9;         ///< S_CTRL: adds the node of this number
+inline constexpr uint32_t kUnplug = 10;      ///< S_CTRL: takes it away; not the file's own
 
 inline constexpr uint64_t kMapOffset = 0x3000;
 inline constexpr int kFramesPerEvent = 100;
