@@ -12,6 +12,8 @@ int main(int argc, char** argv) {
     addRawCases(cases);
     addProcessCases(cases);
     addHostileCases(cases);
+    addStrangerCases(cases);
+    addCostCases(cases);
     addBystanderCases(cases);
     addDescriptorCases(cases);
     addSandboxCases(cases);

@@ -111,6 +111,8 @@ void addFindCases(Cases& cases);
 void addRawCases(Cases& cases);
 void addProcessCases(Cases& cases);
 void addHostileCases(Cases& cases);
+void addStrangerCases(Cases& cases);
+void addCostCases(Cases& cases);
 void addBystanderCases(Cases& cases);
 void addDescriptorCases(Cases& cases);
 void addSandboxCases(Cases& cases);

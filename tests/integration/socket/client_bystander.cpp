@@ -18,7 +18,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include "tests/integration/socket/client.h"
+#include "tests/integration/socket/passed_fds.h"
 
 // Newer architectures lack the older of two calls that do the same.
 #ifndef SYS_poll
@@ -73,20 +73,9 @@ void bystander() {
     EXPECT(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
     EXPECT(::fcntl(memory, F_ADD_SEALS, F_SEAL_SHRINK) == 0);
     // A descriptor lies ready to be received.
-    char byte = 'x';
-    iovec part{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-    entry->cmsg_level = SOL_SOCKET;
-    entry->cmsg_type = SCM_RIGHTS;
-    entry->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(entry), &event, sizeof event);
-    EXPECT(::sendmsg(ends[0], &header, 0) == 1);
+    sendFd(ends[0], event);
+    char byte = 0;
+    FdMessage message(&byte, 1, size_t{1});
 
     epoll_event wanted{};
     wanted.events = EPOLLIN | EPOLLPRI;
@@ -125,7 +114,7 @@ void bystander() {
         {"fcntl", {SYS_fcntl}, [&] { EXPECT(::fcntl(ends[0], F_DUPFD, 100) >= 100); }},
         {"close", {SYS_close}, [&] { EXPECT(::close(ends[0]) == 0); }},
         {"close_range", {SYS_close_range}, [&] { EXPECT(::close_range(3, ~0U, 0) == 0); }},
-        {"recvmsg", {SYS_recvmsg}, [&] { EXPECT(::recvmsg(ends[1], &header, 0) == 1); }},
+        {"recvmsg", {SYS_recvmsg}, [&] { EXPECT(::recvmsg(ends[1], message.head(), 0) == 1); }},
         {"getpid by syscall", {SYS_getpid}, [&] { EXPECT(::syscall(SYS_getpid) > 0); }},
         {"ioctl by syscall", {SYS_ioctl}, [&] { EXPECT(::syscall(SYS_ioctl, event, VIDIOC_QUERYCAP, &capability) == -1); }},
     };

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/integration/socket/client.h"
+#include "tests/integration/socket/passed_fds.h"
 
 namespace daedalus::test {
 namespace {
@@ -62,42 +62,19 @@ void firstAct(const std::string& act, int fd) {
     std::_Exit(1);
 }
 
-void sendFd(int through, int fd) {
-    char byte = 'x';
-    iovec part{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-    entry->cmsg_level = SOL_SOCKET;
-    entry->cmsg_type = SCM_RIGHTS;
-    entry->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(entry), &fd, sizeof fd);
-    EXPECT(::sendmsg(through, &header, 0) == 1);
-}
-
 int receiveFd(const std::string& way, int through) {
     char byte = 0;
-    iovec part{&byte, 1};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    mmsghdr message{};
-    message.msg_hdr.msg_iov = &part;
-    message.msg_hdr.msg_iovlen = 1;
-    message.msg_hdr.msg_control = control;
-    message.msg_hdr.msg_controllen = sizeof control;
+    FdMessage message(&byte, 1, size_t{1});
     if (way == "recvmsg") {
-        EXPECT(::recvmsg(through, &message.msg_hdr, 0) == 1);
+        EXPECT(::recvmsg(through, message.head(), 0) == 1);
     } else if (way == "recvmmsg") {
-        EXPECT(::recvmmsg(through, &message, 1, 0, nullptr) == 1);
+        mmsghdr several{*message.head(), 0};
+        EXPECT(::recvmmsg(through, &several, 1, 0, nullptr) == 1);
+        *message.head() = several.msg_hdr;
     } else {
-        EXPECT(::syscall(SYS_recvmsg, through, &message.msg_hdr, 0) == 1);
+        EXPECT(::syscall(SYS_recvmsg, through, message.head(), 0) == 1);
     }
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message.msg_hdr)), sizeof fd);
-    return fd;
+    return message.fd();
 }
 
 /// What the new program got, by the way that it is to take.

@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include "tests/integration/socket/client.h"
+#include "tests/integration/socket/passed_fds.h"
 
 namespace daedalus::test {
 namespace {
@@ -62,23 +62,12 @@ void travel() {
     // SCM_RIGHTS.
     int ends[2];
     EXPECT(::socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-    char byte = 0;
-    iovec part{&byte, 1};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control;
-    header.msg_controllen = sizeof control;
-    cmsghdr* const entry = CMSG_FIRSTHDR(&header);
-    entry->cmsg_level = SOL_SOCKET;
-    entry->cmsg_type = SCM_RIGHTS;
-    entry->cmsg_len = CMSG_LEN(sizeof(int));
-    std::memcpy(CMSG_DATA(entry), &copy, sizeof copy);
-    EXPECT(::sendmsg(ends[0], &header, 0) == 1);
+    sendFd(ends[0], copy);
     ::close(copy);
-    EXPECT(::recvmsg(ends[1], &header, 0) == 1);
-    std::memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof fd);
+    char byte = 0;
+    FdMessage message(&byte, 1, size_t{1});
+    EXPECT(::recvmsg(ends[1], message.head(), 0) == 1);
+    fd = message.fd();
     EXPECT(answers(fd));
     // The last close ends it.
     ::close(fd);
