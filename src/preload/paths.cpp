@@ -1,6 +1,7 @@
 #include "src/preload/paths.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -19,16 +20,16 @@ namespace {
 constexpr char kSysfs[] = "/sys";
 constexpr int kMostLinks = 40;
 
-/// The nodes, and the entries of /sys that the host does not have.
+/// The nodes, and the entries of /sys that the host does not have. Stays, as the greeting that it is made of.
 struct Table {
+    const Greeting* of;
     const proto::NodeEntry* nodes;
     size_t nodeCount;
     proto::SysfsEntry entries[proto::kMaxNodes * proto::kSysfsEntries];
     size_t count;
 };
 
-Table table;  // written once, under tableLock
-std::atomic<bool> tableMade{false};
+std::atomic<const Table*> newest{nullptr};  // changed under tableLock
 Lock tableLock;
 
 bool isThere(const char* path) {
@@ -36,27 +37,41 @@ bool isThere(const char* path) {
     return realLstat(path, &status) == 0;
 }
 
-/// The table, or nullptr while no daemon answers.
-const Table* names() {
-    if (tableMade.load(std::memory_order_acquire)) return &table;
-    const Greeting* const known = greeting();
-    if (known == nullptr) return nullptr;
-    const KeepErrno keep;
-    const Locked locked(tableLock);
-    if (tableMade.load(std::memory_order_relaxed)) return &table;
-    table.nodes = known->nodes;
-    table.nodeCount = known->head.nodeCount;
-    table.count = 0;
-    for (size_t n = 0; n < table.nodeCount; ++n) {
-        for (size_t i = 0; proto::sysfsEntry(table.nodes[n], i, table.entries[table.count]); ++i) {
-            const auto& entry = table.entries[table.count];
+/// Under tableLock.
+void makeTable(const Greeting& known) {
+    // Its pages come into being when they are used.
+    void* const memory = realMmap(nullptr, sizeof(Table), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return;
+    auto* const table = static_cast<Table*>(memory);
+    table->of = &known;
+    table->nodes = known.nodes;
+    table->nodeCount = known.head.nodeCount;
+    for (size_t n = 0; n < table->nodeCount; ++n) {
+        for (size_t i = 0; proto::sysfsEntry(table->nodes[n], i, table->entries[table->count]); ++i) {
+            const auto& entry = table->entries[table->count];
             const bool shared = entry.kind == proto::SysfsEntry::Kind::SharedFolder;
-            if (!shared || (n == 0 && !isThere(entry.path))) ++table.count;
+            if (!shared || (n == 0 && !isThere(entry.path))) ++table->count;
         }
     }
-    tableMade.store(true, std::memory_order_release);
-    return &table;
+    newest.store(table, std::memory_order_release);
 }
+
+/// What there was when the daemon was asked last.
+const Table* lastNames() {
+    const Greeting* const known = greeting();
+    if (known == nullptr) return nullptr;
+    const Table* const table = newest.load(std::memory_order_acquire);
+    if (table != nullptr && table->of == known) return table;
+    const KeepErrno keep;
+    const Locked locked(tableLock);
+    const Greeting* const last = greeting();
+    const Table* const made = newest.load(std::memory_order_relaxed);
+    if (made == nullptr || made->of != last) makeTable(*last);
+    return newest.load(std::memory_order_relaxed);
+}
+
+/// What there is now, or nullptr while no daemon answers.
+const Table* names() { return freshGreeting() != nullptr ? lastNames() : nullptr; }
 
 /// Cheap: most paths of a program are none of ours, and the daemon shall not be asked for them.
 bool mayBeOurs(const char* path) {
@@ -64,6 +79,18 @@ bool mayBeOurs(const char* path) {
     for (const char* at = path; (at = std::strstr(at, "video")) != nullptr;) {
         at += std::strlen("video");
         if (*at >= '0' && *at <= '9') return true;
+    }
+    return false;
+}
+
+/// True if a node that came or went could have made a difference to what `path` is: one of its components is a node's name.
+bool mayBeNews(const char* path) {
+    if (std::strstr(path, "81:") != nullptr) return true;
+    for (const char* at = path; (at = std::strstr(at, "video")) != nullptr;) {
+        const bool begins = at == path || at[-1] == '/';
+        at += std::strlen("video");
+        const size_t digits = std::strspn(at, "0123456789");
+        if (begins && digits > 0 && (at[digits] == '\0' || at[digits] == '/')) return true;
     }
     return false;
 }
@@ -218,9 +245,9 @@ private:
 
 bool servesNode() { return socketPath() != nullptr; }
 
-bool walkPath(int directory, const char* path, bool follow, Path& found) {
-    if (!isText(path) || path[0] == '\0' || !servesNode()) return false;
-    const Table* const known = names();
+namespace {
+
+bool walkIn(const Table* known, int directory, const char* path, bool follow, Path& found) {
     if (known == nullptr) return false;
     const KeepErrno keep;
     Walk walk(*known);
@@ -229,21 +256,26 @@ bool walkPath(int directory, const char* path, bool follow, Path& found) {
     return false;
 }
 
+}  // namespace
+
+bool walkPath(int directory, const char* path, bool follow, Path& found) {
+    return isText(path) && path[0] != '\0' && servesNode() && walkIn(lastNames(), directory, path, follow, found);
+}
+
 bool findPath(int directory, const char* path, bool follow, Path& found) {
     if (!isText(path) || !servesNode() || !mayBeOurs(path)) return false;
-    const Table* const known = names();
+    const Table* const known = mayBeNews(path) ? names() : lastNames();
     if (known == nullptr) return false;
-    return standFor(*known, path, "", found) || walkPath(directory, path, follow, found);
+    return standFor(*known, path, "", found) || walkIn(known, directory, path, follow, found);
 }
 
 bool findPathLate(int directory, const char* path, bool follow, Path& found) {
     if ((errno != ENOENT && errno != ENXIO) || !isText(path) || !servesNode() || mayBeOurs(path)) return false;
     const KeepErrno keep;
-    if (errno == ENOENT) {
-        struct stat status;
-        if (!follow || realStatAt(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(status.st_mode)) return false;
-    }
-    return walkPath(directory, path, follow, found);
+    if (errno == ENXIO) return walkPath(directory, path, follow, found);
+    struct stat status;
+    if (!follow || realStatAt(directory, path, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISLNK(status.st_mode)) return false;
+    return path[0] != '\0' && walkIn(names(), directory, path, follow, found);
 }
 
 bool isNodePath(int fd) {
@@ -350,7 +382,9 @@ bool listedEntry(dev_t device, ino_t inode, size_t index, ListedEntry& entry) {
     const Parent* const folders = knownParents();
     size_t folder = 0;
     while (folder < kParentCount && (folders[folder].inode != inode || folders[folder].device != device)) ++folder;
-    const Table* const known = folder < kParentCount ? names() : nullptr;
+    if (folder == kParentCount) return false;
+    // A listing goes on with what it began with.
+    const Table* const known = index == 0 ? names() : lastNames();
     if (known == nullptr) return false;
     const KeepErrno keep;
     // What the host itself has under our name, it lists itself.

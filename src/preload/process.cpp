@@ -35,11 +35,11 @@ __attribute__((constructor)) void configure() {
     forkGeneration();
 }
 
-Greeting said;  // written once, under greetingLock
-std::atomic<bool> greeted{false};
+std::atomic<const Greeting*> said{nullptr};  // changed under greetingLock
 Lock greetingLock;
 
-bool greet() {
+/// Asks, and keeps what is new. Under greetingLock.
+void greet() {
     static unsigned char answer[sizeof(Greeting)];
     iovec into{answer, sizeof answer};
     Exchange hello;
@@ -47,23 +47,29 @@ bool greet() {
     hello.request.value = proto::kProtocolVersion;
     hello.in = &into;
     hello.inCount = 1;
-    if (exchange(hello) != Outcome::Answered || hello.reply.error != 0 || hello.received < sizeof said.head) return false;
     proto::HelloBody head;
+    if (exchange(hello) != Outcome::Answered || hello.reply.error != 0 || hello.received < sizeof head) return;
     std::memcpy(&head, answer, sizeof head);
+    const Greeting* const before = said.load(std::memory_order_relaxed);
+    if (before != nullptr && std::memcmp(&before->head, &head, sizeof head) == 0) return;
     if (head.version != proto::kProtocolVersion || head.nodeCount > proto::kMaxNodes || head.followCount > proto::kMaxFollows) {
-        return false;
+        return;
     }
-    const size_t nodes = head.nodeCount * sizeof *said.nodes;
-    const size_t follows = head.followCount * sizeof *said.follows;
-    if (hello.received < sizeof head + nodes + follows) return false;
-    said.head = head;
-    std::memcpy(said.nodes, answer + sizeof head, nodes);
-    std::memcpy(said.follows, answer + sizeof head + nodes, follows);
-    for (auto& node : said.nodes) {
+    const size_t nodes = head.nodeCount * sizeof(proto::NodeEntry);
+    const size_t follows = head.followCount * sizeof(proto::FollowEntry);
+    if (hello.received < sizeof head + nodes + follows) return;
+    const long page = kernel(SYS_mmap, nullptr, sizeof(Greeting), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page < 0 && page > -4096) return;
+    auto* const fresh = reinterpret_cast<Greeting*>(page);
+    fresh->head = head;
+    fresh->before = before;
+    std::memcpy(fresh->nodes, answer + sizeof head, nodes);
+    std::memcpy(fresh->follows, answer + sizeof head + nodes, follows);
+    for (auto& node : fresh->nodes) {
         node.nodePath[sizeof node.nodePath - 1] = '\0';
         node.card[sizeof node.card - 1] = '\0';
     }
-    return true;
+    said.store(fresh, std::memory_order_release);
 }
 
 uint32_t processId() { return static_cast<uint32_t>(kernel(SYS_getpid)); }
@@ -100,26 +106,39 @@ const char* socketPath() {
 }
 
 const Greeting* greeting() {
-    if (greeted.load(std::memory_order_acquire)) return &said;
-    if (socketPath() == nullptr) return nullptr;
+    const Greeting* known = said.load(std::memory_order_acquire);
+    if (known != nullptr || socketPath() == nullptr) return known;
     const KeepErrno keep;
     const Locked locked(greetingLock);
-    if (!greeted.load(std::memory_order_acquire) && greet()) greeted.store(true, std::memory_order_release);
-    return greeted.load(std::memory_order_acquire) ? &said : nullptr;
+    if (said.load(std::memory_order_relaxed) == nullptr) greet();
+    return said.load(std::memory_order_relaxed);
+}
+
+const Greeting* freshGreeting() {
+    if (said.load(std::memory_order_acquire) == nullptr) return greeting();
+    const KeepErrno keep;
+    // Whoever holds it asks just now; in a signal handler that may be the thread below.
+    if (greetingLock.tryLock()) {
+        greet();
+        greetingLock.unlock();
+    }
+    return said.load(std::memory_order_acquire);
 }
 
 const proto::NodeEntry* nodeOfSession(uint64_t session) {
     const Greeting* const known = greeting();
-    if (known == nullptr || known->head.nodeCount == 0) return nullptr;
-    for (uint32_t i = 0; i < known->head.nodeCount; ++i) {
-        if (known->nodes[i].minor == proto::nodeOf(session)) return &known->nodes[i];
+    for (const Greeting* at = known; at != nullptr; at = at->before) {
+        for (uint32_t i = 0; i < at->head.nodeCount; ++i) {
+            if (at->nodes[i].minor == proto::nodeOf(session)) return &at->nodes[i];
+        }
     }
-    return &known->nodes[0];
+    return known != nullptr && known->head.nodeCount > 0 ? &known->nodes[0] : nullptr;
 }
 
 const proto::FollowEntry* findFollow(uint32_t cmd) {
-    for (uint32_t i = 0; i < said.head.followCount; ++i) {
-        if (said.follows[i].cmd == cmd) return &said.follows[i];
+    const Greeting* const known = said.load(std::memory_order_acquire);
+    for (uint32_t i = 0; known != nullptr && i < known->head.followCount; ++i) {
+        if (known->follows[i].cmd == cmd) return &known->follows[i];
     }
     return nullptr;
 }
@@ -151,11 +170,21 @@ bool sharesMemory() {
 KeepErrno::KeepErrno() : saved_(errno) {}
 KeepErrno::~KeepErrno() { errno = saved_; }
 
-void Lock::lock() {
+// A thread of the parent may have held it at the fork; that thread does not exist here.
+void Lock::openAfterFork() {
     const uint32_t now = forkGeneration();
     uint32_t then = generation_.load(std::memory_order_acquire);
-    // A thread of the parent may have held it at the fork; that thread does not exist here.
     if (then != now && generation_.compare_exchange_strong(then, now)) state_.store(0);
+}
+
+bool Lock::tryLock() {
+    openAfterFork();
+    uint32_t state = 0;
+    return state_.compare_exchange_strong(state, 1);
+}
+
+void Lock::lock() {
+    openAfterFork();
     uint32_t state = 0;
     if (state_.compare_exchange_strong(state, 1)) return;
     while (state_.exchange(2) != 0) {

@@ -11,15 +11,18 @@ namespace daedalus::preload {
 /// The path of the daemon's socket, or nullptr: then every call goes straight on.
 const char* socketPath();
 
-/// What the daemon said of itself.
+/// What the daemon said of itself at one time. Never changes, and stays: threads and signal handlers may look at it.
 struct Greeting {
     proto::HelloBody head;
     proto::NodeEntry nodes[proto::kMaxNodes];  ///< head.nodeCount
     proto::FollowEntry follows[proto::kMaxFollows];
+    const Greeting* before;  ///< what it had said until then; or nullptr
 };
-/// Asks at first use. nullptr while no daemon answers. Keeps errno.
+/// What it said last. Asks at first use. nullptr while no daemon answers. Keeps errno.
 const Greeting* greeting();
-/// The node of a session; one that the daemon does not tell of is taken for its first. nullptr if it has none.
+/// The same, after asking whether there is news: nodes come and go. Keeps errno.
+const Greeting* freshGreeting();
+/// The node of a session, even if it is gone; one that the daemon never told of is taken for its first. nullptr if it has none.
 const proto::NodeEntry* nodeOfSession(uint64_t session);
 
 /// How to follow the pointers of an ioctl, or nullptr. Only after greeting() gave something.
@@ -48,9 +51,13 @@ private:
 class Lock {
 public:
     void lock();
+    /// False if somebody holds it, be that this very thread.
+    bool tryLock();
     void unlock();
 
 private:
+    void openAfterFork();
+
     std::atomic<uint32_t> state_{0};
     std::atomic<uint32_t> generation_{0};
 };

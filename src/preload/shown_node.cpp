@@ -52,7 +52,7 @@ bool showsNode() { return socketPath() != nullptr || device.nodePath[0] != '\0';
 
 const proto::NodeEntry* shownNode(size_t index) {
     if (socketPath() != nullptr) {
-        const Greeting* const said = greeting();
+        const Greeting* const said = index == 0 ? freshGreeting() : greeting();
         return said != nullptr && index < said->head.nodeCount ? &said->nodes[index] : nullptr;
     }
     if (index > 0 || device.nodePath[0] == '\0') return nullptr;

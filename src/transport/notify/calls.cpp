@@ -9,10 +9,39 @@
 #include <cstring>
 
 #include "../gather.h"
+#include "daedalus/v4l2/node_name.h"
 #include "momentary_stop.h"
 #include "paths.h"
 
 namespace daedalus::transport::notify {
+namespace {
+
+/// Null if that is none.
+std::shared_ptr<const Greeting> greetingIn(std::span<const std::byte> body) {
+    auto greeting = std::make_shared<Greeting>();
+    auto& head = greeting->head;
+    if (body.size() < sizeof head) return nullptr;
+    std::memcpy(&head, body.data(), sizeof head);
+    if (head.nodeCount > proto::kMaxNodes || head.followCount > proto::kMaxFollows) return nullptr;
+    greeting->nodes.resize(head.nodeCount);
+    greeting->follows.resize(head.followCount);
+    const auto nodes = std::as_writable_bytes(std::span(greeting->nodes));
+    const auto follows = std::as_writable_bytes(std::span(greeting->follows));
+    if (body.size() < sizeof head + nodes.size() + follows.size()) return nullptr;
+    const auto lists = body.subspan(sizeof head);
+    std::ranges::copy(lists.first(nodes.size()), nodes.begin());
+    std::ranges::copy(lists.subspan(nodes.size(), follows.size()), follows.begin());
+    for (auto& node : greeting->nodes) node.nodePath[sizeof node.nodePath - 1] = '\0';
+    return greeting;
+}
+
+/// Whether the last component is "video" and a number.
+bool namesVideo(std::string_view path) {
+    path.remove_prefix(std::min(path.size(), path.rfind('/') + 1));
+    return v4l2::nodeNumber("/dev/" + std::string(path)).has_value();
+}
+
+}  // namespace
 
 proto::MemoryRole Greeting::roleOf(uint32_t cmd) const {
     const auto found = std::ranges::find(follows, cmd, &proto::FollowEntry::cmd);
@@ -24,26 +53,17 @@ std::shared_ptr<const Greeting> Calls::greeting() {
         const std::scoped_lock locked(shared_.mutex);
         if (shared_.greeting) return shared_.greeting;
     }
+    return freshGreeting();
+}
+
+std::shared_ptr<const Greeting> Calls::freshGreeting() {
     proto::Request hello{};
     hello.kind = proto::Kind::Hello;
     hello.value = proto::kProtocolVersion;
     const auto answered = link_.call(hello);
-    Greeting greeting;
-    if (!answered || answered->head.error != 0 || answered->body.size() < sizeof greeting.head) return nullptr;
-    std::memcpy(&greeting.head, answered->body.data(), sizeof greeting.head);
-    const auto& head = greeting.head;
-    if (head.nodeCount > proto::kMaxNodes || head.followCount > proto::kMaxFollows) return nullptr;
-    greeting.nodes.resize(head.nodeCount);
-    greeting.follows.resize(head.followCount);
-    const auto nodes = std::as_writable_bytes(std::span(greeting.nodes));
-    const auto follows = std::as_writable_bytes(std::span(greeting.follows));
-    if (answered->body.size() < sizeof head + nodes.size() + follows.size()) return nullptr;
-    const auto lists = std::span(answered->body).subspan(sizeof head);
-    std::ranges::copy(lists.first(nodes.size()), nodes.begin());
-    std::ranges::copy(lists.subspan(nodes.size(), follows.size()), follows.begin());
-    for (auto& node : greeting.nodes) node.nodePath[sizeof node.nodePath - 1] = '\0';
+    const auto fresh = answered && answered->head.error == 0 ? greetingIn(answered->body) : nullptr;
     const std::scoped_lock locked(shared_.mutex);
-    shared_.greeting = std::make_shared<const Greeting>(std::move(greeting));
+    if (fresh) shared_.greeting = fresh;
     return shared_.greeting;
 }
 
@@ -91,7 +111,8 @@ std::optional<uint32_t> Calls::nodeAt(const std::string& path, int folder, Threa
         const auto session = shared_.sessions.known(thread, *again);
         return session ? std::optional(proto::nodeOf(session->id)) : std::nullopt;
     }
-    const auto greeted = greeting();
+    // Nodes come and go; but the daemon is not asked for each file of the program's.
+    const auto greeted = namesVideo(path) ? freshGreeting() : greeting();
     for (size_t i = 0; greeted && i < greeted->nodes.size(); ++i)
         if (leadsTo(greeted->nodes[i].nodePath, path, folder, thread)) return greeted->nodes[i].minor;
     return std::nullopt;

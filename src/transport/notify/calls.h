@@ -32,7 +32,8 @@ struct Shared {
     ThreadViews threads;
     Sessions sessions;
     std::mutex mutex;
-    /// Guarded by mutex; null until a daemon answers. It stays when that daemon dies: the nodes then are there and fail.
+    /// Guarded by mutex; null until a daemon answers, and of what one answered last. It stays when that daemon dies: the nodes
+    /// then are there and fail.
     std::shared_ptr<const Greeting> greeting;
 };
 
@@ -46,6 +47,8 @@ public:
 private:
     // calls.cpp
     [[nodiscard]] std::shared_ptr<const Greeting> greeting();
+    /// The same, after asking whether there is news.
+    [[nodiscard]] std::shared_ptr<const Greeting> freshGreeting();
     void open(Notification& call, ThreadView& thread);
     /// The minor number of the node that the path leads to; nothing if it leads elsewhere.
     [[nodiscard]] std::optional<uint32_t> nodeAt(const std::string& path, int folder, ThreadView& thread);

@@ -104,7 +104,7 @@ std::string Server::nodePath() const {
 }
 
 void Server::nodesChanged() {
-    if (auto made = backend_.hasSysfs ? sysfs_.make(path_, nodeEntries()) : Result<>{}; !made) {
+    if (auto made = backend_.hasSysfs ? sysfs_.show(path_, nodeEntries()) : Result<>{}; !made) {
         log::warn("{}{}: cannot be made: {}; clients do not find {} in /sys", path_, proto::kSysfsSuffix,
                   std::strerror(made.error().value), nodePath());
     }

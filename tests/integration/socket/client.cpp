@@ -9,6 +9,7 @@ int main(int argc, char** argv) {
     addMemoryCases(cases);
     addPathCases(cases);
     addFindCases(cases);
+    addPluggingCases(cases);
     addRawCases(cases);
     addProcessCases(cases);
     addHostileCases(cases);

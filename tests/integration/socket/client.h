@@ -108,6 +108,7 @@ void addPollCases(Cases& cases);
 void addMemoryCases(Cases& cases);
 void addPathCases(Cases& cases);
 void addFindCases(Cases& cases);
+void addPluggingCases(Cases& cases);
 void addRawCases(Cases& cases);
 void addProcessCases(Cases& cases);
 void addHostileCases(Cases& cases);
