@@ -70,6 +70,7 @@ std::shared_ptr<const Greeting> Calls::freshGreeting() {
 void Calls::serve(Notification& call) {
     const auto thread = shared_.threads.of(call.tid());
     if (!thread) return;
+    link_.whileWanted([&call] { return call.isWaiting(); });
     switch (call.call().trap) {
         case Trap::None:
             return;

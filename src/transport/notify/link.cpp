@@ -2,17 +2,21 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <sys/un.h>
 
 #include <array>
 #include <cstring>
+#include <tuple>
 
 namespace daedalus::transport::notify {
 namespace {
 
 /// How late a signal may end a wait.
 constexpr int kLookMs = 20;
+/// How long a daemon that is stopped keeps us from seeing that nobody wants its answer any more.
+constexpr timeval kPatience{.tv_sec = 1, .tv_usec = 0};
 
 }  // namespace
 
@@ -24,6 +28,7 @@ bool Link::connect() {
     std::memcpy(address.sun_path, socket_.c_str(), socket_.size() + 1);
     UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
     if (!fd || ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return false;
+    std::ignore = ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
     fd_ = std::move(fd);
     return true;
 }
@@ -60,7 +65,7 @@ Result<Answered> Link::receive(uint32_t sequence) {
     ssize_t length = 0;
     do {
         length = ::recvmsg(fd_.get(), &header, MSG_CMSG_CLOEXEC);
-    } while (length < 0 && errno == EINTR);
+    } while (length < 0 && (errno == EINTR || (errno == EAGAIN && (!wanted_ || wanted_()))));
     for (cmsghdr* entry = length < 0 ? nullptr : CMSG_FIRSTHDR(&header); entry != nullptr;
          entry = CMSG_NXTHDR(&header, entry)) {
         if (entry->cmsg_level != SOL_SOCKET || entry->cmsg_type != SCM_RIGHTS) continue;

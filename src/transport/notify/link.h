@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "daedalus/base/result.h"
@@ -26,6 +27,8 @@ public:
     /// `socket`: the daemon's path. Connects when it is used.
     explicit Link(std::string socket) : socket_(std::move(socket)) {}
 
+    /// Asked every second of a wait: whether anybody still waits for the answer. If not, the wait ends with ENODEV.
+    void whileWanted(std::function<bool()> wanted) { wanted_ = std::move(wanted); }
     /// Sends a request and waits for its answer. ENODEV: there is no daemon, or it died before it answered.
     [[nodiscard]] Result<Answered> call(proto::Request request, std::span<const std::byte> body = {},
                                         std::span<const int> fds = {});
@@ -43,6 +46,7 @@ private:
     [[nodiscard]] Result<Answered> receive(uint32_t sequence);
 
     const std::string socket_;
+    std::function<bool()> wanted_;
     UniqueFd fd_;
     uint32_t sequence_ = 0;
 };

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <atomic>
+#include <filesystem>
 #include <fstream>
 #include <thread>
 #include <vector>
@@ -157,6 +158,40 @@ void sharerKilled() {
     }
 }
 
+size_t sockets(pid_t process) {
+    size_t count = 0;
+    std::error_code error;
+    for (const auto& file : std::filesystem::directory_iterator("/proc/" + std::to_string(process) + "/fd"))
+        if (std::filesystem::read_symlink(file, error).string().starts_with("socket:")) ++count;
+    return count;
+}
+
+/// Whoever is killed while the daemon is stopped keeps nothing of the supervisor, which is this process's parent.
+void daemonStopped() {
+    constexpr size_t kChildren = 8;
+    const int fd = openNode();
+    EXPECT(answers(fd));
+    const pid_t daemon = std::atoi(std::getenv("DAEDALUS_TEST_DAEMON"));
+    const size_t before = sockets(::getppid());
+    EXPECT(::kill(daemon, SIGSTOP) == 0);
+    std::vector<pid_t> children;
+    for (size_t i = 0; i < kChildren; ++i) {
+        children.push_back(::fork());
+        if (children.back() == 0) std::_Exit(answers(fd) ? 0 : 1);
+    }
+    const auto comesTrue = [](auto condition) {
+        for (int i = 0; i < 2000 && !condition(); ++i) ::usleep(10'000);
+        return condition();
+    };
+    // Each of them waits on a connection of its own, some of which were there.
+    EXPECT(comesTrue([&] { return sockets(::getppid()) >= kChildren; }));
+    for (const pid_t child : children) EXPECT(::kill(child, SIGKILL) == 0);
+    for (const pid_t child : children) EXPECT(::waitpid(child, nullptr, 0) == child);
+    EXPECT(comesTrue([&] { return sockets(::getppid()) <= before; }));
+    EXPECT(::kill(daemon, SIGCONT) == 0);
+    EXPECT(answers(fd));
+}
+
 pid_t daemonPid() { return std::atoi(std::getenv("DAEDALUS_TEST_DAEMON")); }
 
 void daemonKilledWaiting() {
@@ -243,6 +278,7 @@ void addProcessCases(Cases& cases) {
     cases["client_killed"] = clientKilled;
     cases["sharer_killed"] = sharerKilled;
     cases["daemon_killed"] = daemonKilled;
+    cases["daemon_stopped"] = daemonStopped;
     cases["daemon_killed_waiting"] = daemonKilledWaiting;
     cases["many_sessions"] = manySessions;
     cases["same_number"] = sameNumber;
