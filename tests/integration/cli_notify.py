@@ -4,7 +4,6 @@
 Usage: cli_notify.py DAEDALUS PRELOAD STATIC_CLIENT [32_BIT_CLIENT]
 """
 
-import contextlib
 import os
 import pathlib
 import re
@@ -13,11 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from daedalus_tests import cases  # noqa: E402
+from daedalus_tests.left_over import gone, processes  # noqa: E402
 
 DAEDALUS = pathlib.Path(sys.argv[1]).resolve()
 PRELOAD = pathlib.Path(sys.argv[2]).resolve()
@@ -36,19 +35,6 @@ capability = ctypes.create_string_buffer(104)
 failed = libc.ioctl(node, ctypes.c_ulong(0x80685600), capability)
 print("failed" if failed else capability.raw[:8].decode(), os.open("/dev/null", os.O_RDWR) > 0, flush=True)
 """
-
-
-def processes(name):
-    """The processes of that name that this one has started, whoever their parents are now."""
-    found = []
-    for folder in pathlib.Path("/proc").iterdir():
-        try:
-            mine = f"DAEDALUS_TEST_RUN={os.getpid()}".encode() in (folder / "environ").read_bytes()
-            if mine and (folder / "comm").read_text() == name + "\n":
-                found.append(int(folder.name))
-        except OSError:
-            pass
-    return found
 
 
 class Notify(unittest.TestCase):
@@ -222,6 +208,43 @@ os.execvp("sh", ["sh", "-c", "echo; cd /dev && test -c " + name + " && ls " + na
         done = self.run_program(STATIC_CLIENT, "/nonexistent", self.stream, self.runtime / "none", reach="auto")
         self.assertRegex(done.stderr, r"its system calls are served; stat\(\) and readdir\(\) do not show it /dev/video\d+")
 
+    def test_tracers(self):
+        """What traces the program has the right to stop it; what needs no stop works, and the rest is told."""
+        query = ["v4l2-ctl", "-d", "/dev/video204", "--info"]
+        userptr = [DAEDALUS, "decode", "--device", "/dev/video204", "--memory", "userptr", "--framemd5", "-", self.stream]
+        mapping = [STATIC_CLIENT, "/dev/video204", self.stream, self.runtime / "frames.yuv"]
+        tracers = {"strace": ["strace", "-f", "-o", "/dev/null"], "gdb": ["gdb", "-q", "-batch", "-return-child-result", "-ex", "run", "--args"]}
+        exact = subprocess.run([DAEDALUS, "decode", "--in-process", "--framemd5", "-", self.stream], capture_output=True, text=True,
+                               check=True, env=self.environment).stdout
+        for name, tracer in tracers.items():
+            if not shutil.which(name):
+                continue
+            with self.subTest(name):
+                run = [DAEDALUS, "run", "--node", "/dev/video204", "--reach", "notify", "--", *tracer]
+                done = [subprocess.run([*run, *words], capture_output=True, text=True, timeout=100, env=self.environment, check=False)
+                        for words in (query, userptr, mapping)]
+                self.assertEqual([each.returncode for each in done], [0, 0, 1], [each.stderr for each in done])
+                self.assertIn("daedalus", done[0].stdout)
+                self.assertTrue(set(line for line in exact.splitlines() if not line.startswith("#")) <= set(done[1].stdout.splitlines()))
+                self.assertRegex(done[2].stderr, r"cannot be mapped into process \d+ \(ptrace: Operation not permitted\)")
+        if shutil.which("valgrind"):
+            done = subprocess.run([DAEDALUS, "run", "--node", "/dev/video204", "--reach", "notify", "--", "valgrind", "-q", *mapping],
+                                  capture_output=True, text=True, timeout=200, env=self.environment, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertEqual((self.runtime / "frames.yuv").read_bytes(), self.expected)
+
+    def test_under_a_filter_like_dockers(self):
+        filtered = [os.environ["DAEDALUS_TEST_SECCOMP_RUN"], DAEDALUS, "run", "--node", "/dev/video205"]
+        done = subprocess.run([*filtered, "--reach", "notify", "--", "true"], capture_output=True, text=True, timeout=60,
+                              env=self.environment, check=False)
+        self.assertEqual(done.returncode, 125)
+        self.assertRegex(done.stderr, "--reach notify: pidfd_getfd is refused .*, as in Docker's default profile; use --reach preload")
+        # Nothing that runs without it fails.
+        done = subprocess.run([*filtered, "--", STATIC_CLIENT], capture_output=True, text=True, timeout=60, env=self.environment,
+                              check=False)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("cannot be served: pidfd_getfd is refused", done.stderr)
+
     def test_status_is_the_programs(self):
         for status in (0, 1, 255):
             self.assertEqual(self.run_program("sh", "-c", f"exit {status}").returncode, status)
@@ -245,24 +268,7 @@ os.execvp("sh", ["sh", "-c", "echo; cd /dev && test -c " + name + " && ls " + na
         # Its calls fail, others do not, and its end is still run's.
         self.assertEqual(child.communicate("", timeout=30)[0], "failed True\n")
         self.assertEqual(child.returncode, 0)
-        self.assertTrue(self.gone())
-
-    def test_supervisor_killed_at_any_moment(self):
-        # While the program starts, opens, maps, decodes and ends: run ends, by the program's end, and leaves nothing.
-        for moment in range(10):
-            frames = self.runtime / "frames.yuv"
-            child = subprocess.Popen([DAEDALUS, "--log", "error", "run", "--node", "/dev/video203", "--", STATIC_CLIENT,
-                                      "/dev/video203", self.stream, frames], stderr=subprocess.DEVNULL, env=self.environment)
-            self.addCleanup(child.kill)
-            while not (supervisors := processes("daedalus-calls")) and child.poll() is None:
-                time.sleep(0.001)
-            time.sleep(moment * 0.01)
-            for supervisor in supervisors:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(supervisor, signal.SIGKILL)
-            # 125: the program was not there yet; 1: its calls failed; -9: the supervisor still was the program.
-            self.assertIn(child.wait(30), (0, 1, 125, -signal.SIGKILL), moment)
-            self.assertTrue(self.gone(), moment)
+        self.assertTrue(gone())
 
     def test_killed_run(self):
         child = self.start(sys.executable, "-c", HOLD)
@@ -270,7 +276,7 @@ os.execvp("sh", ["sh", "-c", "echo; cd /dev && test -c " + name + " && ls " + na
         child.kill()
         child.wait()
         self.assertEqual(child.communicate("", timeout=30)[0], "daedalus True\n")
-        self.assertTrue(self.gone())
+        self.assertTrue(gone())
 
     def test_background_child_keeps_the_decoder(self):
         read_end, write_end = os.pipe()
@@ -281,17 +287,8 @@ os.execvp("sh", ["sh", "-c", "echo; cd /dev && test -c " + name + " && ls " + na
         self.assertEqual(done.returncode, 0, done.stderr)
         os.close(read_end)
         os.close(write_end)
-        self.assertTrue(self.gone())
+        self.assertTrue(gone())
         self.assertEqual(report.read_text(), "open\ndaedalus True\n")
-
-    def gone(self):
-        """True as soon as nothing of a run is left."""
-        deadline = time.monotonic() + 30
-        while any(processes(name) for name in ("daedalus-calls", "daedalus-guard", "daedalus-node")):
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        return True
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "../gather.h"
+#include "daedalus/base/log.h"
 #include "daedalus/v4l2/node_name.h"
 #include "momentary_stop.h"
 #include "paths.h"
@@ -186,9 +187,16 @@ void Calls::map(Notification& call, ThreadView& thread) {
         return;
     }
     // Where nobody may trace the thread, the kernel's own answer (ENODEV) stays.
-    std::ignore = mapInstead(
+    const auto done = mapInstead(
         call.tid(), call.call(), [&] { return call.install(mapped->fds.front().get(), true); },
         [&](int failed) { return call.answerError(failed); }, shared_.ended);
+    if (done) return;
+    std::call_once(shared_.toldOfTracer, [&] {
+        log::warn(
+            "buffers of the node cannot be mapped into process {} (ptrace: {}), whose mmap() fails with ENODEV: a debugger or "
+            "strace has it, or it gave its rights away; let it use USERPTR buffers, or trace `daedalus run` by --log ioctl",
+            call.tid(), std::strerror(done.error().value));
+    });
 }
 
 Result<Answered> Calls::ask(ThreadView& thread, int fd, const std::shared_ptr<Session>& session, proto::Request request,

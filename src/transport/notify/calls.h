@@ -29,6 +29,7 @@ struct Shared {
     std::string socket;  ///< of the daemon
     /// Told of a thread that died while it was traced, as waitpid() would have told its parent.
     std::function<void(pid_t pid, int status)> ended;
+    std::once_flag toldOfTracer;
     ThreadViews threads;
     Sessions sessions;
     std::mutex mutex;

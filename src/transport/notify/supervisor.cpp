@@ -41,6 +41,7 @@ public:
           calls_(options.calls),
           shared_{.socket = std::move(options.socket),
                   .ended = std::move(options.ended),
+                  .toldOfTracer = {},
                   .threads = {},
                   .sessions = {},
                   .mutex = {},
