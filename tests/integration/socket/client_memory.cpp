@@ -3,7 +3,10 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include <atomic>
+#include <csignal>
 #include <numeric>
+#include <thread>
 #include <vector>
 
 #include "tests/integration/socket/client.h"
@@ -29,6 +32,55 @@ void mapped() {
     ::close(fd);
     EXPECT(bytes[17] == 1);
     EXPECT(::munmap(bytes, 8192) == 0);
+}
+
+/// Eight threads map and unmap while each of them gets signals, whose handlers call the node, too.
+void mapSignals() {
+    constexpr int kThreads = 8;
+    constexpr int kRounds = 100;
+    static int fd = -1;
+    static std::atomic<int> handled{0};
+    fd = openNode();
+    auto* const shared = static_cast<unsigned char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, kMapOffset));
+    EXPECT(shared != MAP_FAILED);
+    struct sigaction action {};
+    action.sa_flags = SA_RESTART;
+    action.sa_handler = [](int) {
+        const int before = errno;
+        v4l2_capability capability{};
+        EXPECT(::ioctl(fd, VIDIOC_QUERYCAP, &capability) == 0);
+        ++handled;
+        errno = before;
+    };
+    EXPECT(::sigaction(SIGUSR1, &action, nullptr) == 0);
+    std::atomic<int> left{kThreads};
+    std::vector<std::thread> threads;
+    for (int number = 0; number < kThreads; ++number) {
+        threads.emplace_back([&, number] {
+            for (int round = 0; round < kRounds; ++round) {
+                auto* const bytes =
+                    static_cast<unsigned char*>(::mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, fd, kMapOffset));
+                EXPECT(bytes != MAP_FAILED);
+                // What is mapped is the buffer: what this thread writes is there for all.
+                bytes[100 + number] = static_cast<unsigned char>(round);
+                EXPECT(shared[100 + number] == static_cast<unsigned char>(round));
+                EXPECT(::munmap(bytes, 8192) == 0);
+            }
+            --left;
+        });
+    }
+    std::vector<pthread_t> handles;
+    for (auto& thread : threads) handles.push_back(thread.native_handle());
+    while (left > 0) {
+        // A thread that has ended is still there to be joined.
+        for (const pthread_t handle : handles) ::pthread_kill(handle, SIGUSR1);
+        ::usleep(500);
+    }
+    for (auto& thread : threads) thread.join();
+    EXPECT(handled > 0);
+    // No descriptor that a mapping took is left: the next one is the file's neighbour.
+    const int next = ::dup(fd);
+    EXPECT(next == fd + 1);
 }
 
 int exportBuffer(int fd, uint32_t flags) {
@@ -249,6 +301,7 @@ void dmabuf() {
 
 void addMemoryCases(Cases& cases) {
     cases["mmap"] = mapped;
+    cases["map_signals"] = mapSignals;
     cases["expbuf"] = exported;
     cases["userptr"] = userptr;
     cases["userptr_large"] = userptrLarge;

@@ -16,7 +16,7 @@ inline constexpr uint32_t kInterrupts = 8;   ///< G_CTRL: calls that were interr
 inline constexpr uint32_t kPlug = 9;         ///< S_CTRL: adds the node of this number
 inline constexpr uint32_t kUnplug = 10;      ///< S_CTRL: takes it away; not the file's own
 
-inline constexpr uint64_t kMapOffset = 0x3000;
+inline constexpr uint64_t kMapOffset = 0x80003000;
 inline constexpr int kFramesPerEvent = 100;
 /// v4l2_ext_controls.which that makes G_EXT_CTRLS fail with ERANGE, and still copy back.
 inline constexpr uint32_t kEchoFails = 0x77;
