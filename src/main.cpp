@@ -65,12 +65,20 @@ void addLimits(CLI::App* command, device::Limits& limits) {
         return parseFrameSize(text, limits.session.maxWidth, limits.session.maxHeight);
     };
     const auto memory = [&limits](const std::string& text) { return parseBytes(text, limits.session.memory); };
+    const auto userMemory = [&limits](const std::string& text) { return parseBytes(text, limits.userMemory); };
+    const auto totalMemory = [&limits](const std::string& text) { return parseBytes(text, limits.totalMemory); };
     const auto frameTime = [&limits](const std::string& text) { return parseSeconds(text, limits.session.decodeTime); };
     const std::vector<CLI::Option*> all = {
         addWord(command, "--max-frame-size", frameSize, "Largest coded frame of a stream (default: 8192x8192)")
             ->type_name("WxH"),
         addWord(command, "--session-memory", memory,
                 "Memory of one session's buffers and decoded frames, as 512M or 4G (default: 4G)")
+            ->type_name("BYTES"),
+        addWord(command, "--user-memory", userMemory,
+                "Memory of all sessions of one user (default: three quarters of --total-memory)")
+            ->type_name("BYTES"),
+        addWord(command, "--total-memory", totalMemory,
+                "Memory of all sessions (default: three quarters of what the machine or the cgroup has)")
             ->type_name("BYTES"),
         addNumber(command, "--user-sessions", limits.sessionsPerUser, 1, UINT32_MAX,
                   "Sessions that one user may have open (default: 1024)"),

@@ -19,6 +19,13 @@ unsigned workers(const device::DeviceOptions& options) {
     return options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
+/// All nodes charge their sessions to one account.
+device::DeviceOptions withAccounts(device::DeviceOptions options) {
+    const auto limits = memory::accountLimits(memory::examineMachine(), options.limits.totalMemory, options.limits.userMemory);
+    if (!options.accounts) options.accounts = std::make_shared<memory::Accounts>(limits);
+    return options;
+}
+
 }  // namespace
 
 NodeKinds defaultKinds() { return {&ioctl::nodeKinds().front()}; }
@@ -41,8 +48,8 @@ std::string parseKinds(const std::string& text, NodeKinds& into) {
 
 /// In the order in which they need each other; destroyed from the end.
 struct Daemon::Impl {
-    explicit Impl(const device::DeviceOptions& options)
-        : options(options),
+    explicit Impl(const device::DeviceOptions& wanted)
+        : options(withAccounts(wanted)),
           pool(workers(options)),
           codecs(codec::narrowed(codec::makeFfmpegFactory(), options.codecs)),
           nodes(loop, pool, *codecs) {}
@@ -74,7 +81,7 @@ Result<> Daemon::addCuse(ioctl::Node& node, const std::string& devicePath) {
 }
 
 Result<> Daemon::listen(const std::string& socketPath) {
-    auto server = transport::listenSocket(impl_->loop, impl_->nodes, socketPath);
+    auto server = transport::listenSocket(impl_->loop, impl_->nodes, socketPath, impl_->options.accounts);
     if (!server) return fail(server.error());
     impl_->server = std::move(*server);
     return {};

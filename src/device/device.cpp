@@ -8,13 +8,28 @@
 
 namespace daedalus::device {
 
+namespace {
+
+DeviceOptions withAccounts(DeviceOptions options) {
+    if (!options.accounts) {
+        const auto limits =
+            memory::accountLimits(memory::examineMachine(), options.limits.totalMemory, options.limits.userMemory);
+        options.accounts = std::make_shared<memory::Accounts>(limits);
+    }
+    return options;
+}
+
+}  // namespace
+
 Device::Device(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, DeviceOptions options)
-    : shared_(std::make_unique<Shared>(Shared{loop, pool, codecs, std::move(options)})) {}
+    : shared_(std::make_unique<Shared>(Shared{loop, pool, codecs, withAccounts(std::move(options))})) {}
 
 Device::~Device() = default;
 
 EventLoop& Device::loop() { return shared_->loop; }
 const DecoderKind& Device::kind() const { return *shared_->options.kind; }
+
+const std::shared_ptr<memory::Accounts>& Device::accounts() const { return shared_->options.accounts; }
 
 v4l2::PlanesApi Device::planes() const { return shared_->options.planes; }
 

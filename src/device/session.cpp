@@ -12,9 +12,9 @@ namespace daedalus::device {
 namespace {
 
 /// What a new session may use of the device.
-m2m::Resources resourcesOf(Device::Shared& shared) {
+m2m::Resources resourcesOf(Device::Shared& shared, uid_t user) {
     const auto& limits = shared.options.limits.session;
-    const auto memory = std::make_shared<memory::Budget>(limits.memory);
+    const auto memory = shared.options.accounts->session(user, limits.memory);
     const auto decoderOptions = [&shared, memory] {
         auto options = shared.decoderOptions();
         options.maxPixels = uint64_t{shared.options.limits.session.maxWidth} * shared.options.limits.session.maxHeight;
@@ -35,7 +35,7 @@ Session::Session(Device& device, std::string client, uid_t user, std::function<v
               [this](uint32_t type) {
                   if (type == V4L2_EVENT_SOURCE_CHANGE) context().sourceChangeSeen();
               }),
-      parts_(device.kind().makeParts(resourcesOf(device.shared()), name_, *this)) {
+      parts_(device.kind().makeParts(resourcesOf(device.shared(), user), name_, *this)) {
     auto& shared = device_.shared();
     ++shared.sessions;
     ++shared.sessionsOf[user_];

@@ -114,6 +114,12 @@ Result<> Converter::write(Handout& handout) {
                                    : mapped.first(sizes[i]);
         }
         if (auto ok = handout.frame->copyTo(target); !ok) return ok;
+        // What is not there any more ends the session: it did not fail to be written, it was pulled away.
+        const auto isIntact = [](const queue::ActivePlane& plane) { return plane.memory->isIntact(); };
+        if (!std::ranges::all_of(planes, isIntact)) {
+            if (memoryGone_) memoryGone_();
+            return daedalus::fail(EIO);
+        }
     } catch (const std::bad_alloc&) {
         return daedalus::fail(ENOMEM);
     }

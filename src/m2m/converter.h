@@ -36,6 +36,8 @@ public:
 
     /// Whom to wake where hasRoom() becomes true again. Before the first hand().
     void setDecoder(const Strand::Waker& decoder) { decoder_ = decoder; }
+    /// Called when the memory of a CAPTURE buffer is found to be gone, on the thread that finds it. Before the first hand().
+    void onMemoryGone(std::function<void()> call) { memoryGone_ = std::move(call); }
     /// False while as much is on its way as should be. Worker.
     [[nodiscard]] bool hasRoom() const { return onTheirWay_ < kMost; }
     /// Worker.
@@ -62,6 +64,7 @@ private:
     WorkerPool& pool_;
     const size_t worthBytes_;
     std::optional<Strand::Waker> decoder_;
+    std::function<void()> memoryGone_;
     std::vector<std::byte> scratch_;
     Mailbox<Job> jobs_;
     std::atomic<size_t> onTheirWay_ = 0;

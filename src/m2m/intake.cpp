@@ -88,6 +88,11 @@ Result<Intake::Shown> Intake::feed(bool isSetUp) {
         buffer.error();
         return fail(sent.error());
     }
+    if (!plane.memory->isIntact()) {
+        log::warn("{}: the memory of the client's OUTPUT buffer {} is gone", session_, buffer.index());
+        buffer.error();
+        return fail(EIO);
+    }
     unit_ = Unit::Open;
     dry_ = Dry::No;
     held_ = std::move(buffer);

@@ -18,7 +18,9 @@ Worker::Worker(const Resources& resources, v4l2::Codec codec, const std::string&
       reports_(reports),
       intake_(resources, codec, session, watch),
       converter_(resources, codec, session),
-      delivery_(watch, reports, converter_) {}
+      delivery_(watch, reports, converter_) {
+    converter_.onMemoryGone([reports] { reports.post([](auto& listener) { listener.failed(Errno{EIO}); }); });
+}
 
 template <class Work>
 void Worker::guarded(const Work& work) {

@@ -8,44 +8,93 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
+
+#include "guarded_range.h"
 
 namespace daedalus::memory {
 namespace {
-
-/// A file mapped shared into this process.
-class MappedFile final : public Memory {
-public:
-    MappedFile(UniqueFd fd, void* address, size_t size, bool writable)
-        : fd_(std::move(fd)), address_(static_cast<std::byte*>(address)), size_(size), writable_(writable) {}
-    ~MappedFile() override { ::munmap(address_, size_); }
-    MappedFile(const MappedFile&) = delete;
-    MappedFile& operator=(const MappedFile&) = delete;
-
-    size_t size() const override { return size_; }
-    std::span<std::byte> bytes() override { return {address_, size_}; }
-    int fd() const override { return fd_.get(); }
-    Result<> write(size_t offset, std::span<const std::byte> from) override {
-        return writable_ ? Memory::write(offset, from) : fail(EFAULT);
-    }
-
-private:
-    UniqueFd fd_;
-    std::byte* address_;
-    size_t size_;
-    bool writable_;
-};
 
 size_t roundUpToPages(size_t size) {
     const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
     return (size + page - 1) / page * page;
 }
 
-Result<MemoryRef> mapFile(UniqueFd fd, size_t size, bool writable) {
-    const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-    void* address = ::mmap(nullptr, size, protection, MAP_SHARED, fd.get(), 0);
-    if (address == MAP_FAILED) return fail(errno);
-    return std::make_shared<MappedFile>(std::move(fd), address, size, writable);
-}
+/// A shared mapping of a file.
+class Mapping {
+public:
+    /// `size` in bytes. Errors of mmap().
+    [[nodiscard]] static Result<Mapping> map(int fd, size_t size, bool writable) {
+        const int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+        void* const address = ::mmap(nullptr, size, protection, MAP_SHARED, fd, 0);
+        if (address == MAP_FAILED) return fail(errno);
+        Mapping mapping(static_cast<std::byte*>(address), size);
+        auto guarded = GuardedRange::guard(address, roundUpToPages(size));
+        if (!guarded) return fail(guarded.error());
+        mapping.guard_ = *std::move(guarded);
+        return mapping;
+    }
+    Mapping(Mapping&& other) noexcept
+        : guard_(std::move(other.guard_)), address_(std::exchange(other.address_, nullptr)), size_(other.size_) {}
+    Mapping& operator=(Mapping&&) = delete;
+    ~Mapping() {
+        guard_ = {};
+        if (address_) ::munmap(address_, size_);
+    }
+    [[nodiscard]] std::span<std::byte> bytes() const { return {address_, size_}; }
+    [[nodiscard]] bool isIntact() const { return !guard_.isBroken(); }
+
+private:
+    Mapping(std::byte* address, size_t size) : address_(address), size_(size) {}
+    GuardedRange guard_;
+    std::byte* address_;
+    size_t size_;
+};
+
+/// A file of ours.
+class OwnFile final : public Memory {
+public:
+    OwnFile(UniqueFd fd, Mapping mapping) : fd_(std::move(fd)), mapping_(std::move(mapping)) {}
+    size_t size() const override { return mapping_.bytes().size(); }
+    std::span<std::byte> bytes() override { return mapping_.bytes(); }
+    int fd() const override { return fd_.get(); }
+    bool isIntact() const override { return mapping_.isIntact(); }
+
+private:
+    UniqueFd fd_;
+    Mapping mapping_;
+};
+
+/// Which file: no other has both while it is mapped.
+struct FileId {
+    dev_t device = 0;
+    ino_t inode = 0;
+    [[nodiscard]] static Result<FileId> of(int fd) {
+        struct stat status {};
+        if (::fstat(fd, &status) != 0) return fail(errno);
+        return FileId{status.st_dev, status.st_ino};
+    }
+    friend bool operator==(const FileId&, const FileId&) = default;
+};
+
+/// A client's file. Its descriptor is not kept: the mapping holds it.
+class ImportedFile final : public Memory {
+public:
+    ImportedFile(const FileId& id, Mapping mapping, bool writable)
+        : id_(id), mapping_(std::move(mapping)), writable_(writable) {}
+    size_t size() const override { return mapping_.bytes().size(); }
+    std::span<std::byte> bytes() override { return mapping_.bytes(); }
+    Result<> write(size_t offset, std::span<const std::byte> from) override {
+        return writable_ ? Memory::write(offset, from) : fail(EFAULT);
+    }
+    bool isIntact() const override { return mapping_.isIntact(); }
+    [[nodiscard]] const FileId& id() const { return id_; }
+
+private:
+    FileId id_;
+    Mapping mapping_;
+    bool writable_;
+};
 
 /// True for files whose pages can be had without asking anybody: memfds and dma-bufs, by the file system that they are in,
 /// which no name and no mount can pretend. Everything else that a client may send (a file of FUSE, a pipe, a device) could make
@@ -89,7 +138,9 @@ Result<MemoryRef> allocate(size_t size, const char* name) {
     if (::ftruncate(fd.get(), static_cast<off_t>(roundUpToPages(size))) != 0) return fail(ENOMEM);
     // A client that could shrink the file would kill us with SIGBUS at the next access.
     if (::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0) return fail(errno);
-    return mapFile(std::move(fd), size, true);
+    auto mapping = Mapping::map(fd.get(), size, true);
+    if (!mapping) return fail(mapping.error());
+    return std::make_shared<OwnFile>(std::move(fd), *std::move(mapping));
 }
 
 Result<MemoryRef> import(UniqueFd fd, size_t length, bool writable) {
@@ -98,14 +149,16 @@ Result<MemoryRef> import(UniqueFd fd, size_t length, bool writable) {
     if (seals >= 0 && !(seals & F_SEAL_SHRINK) && ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SHRINK) != 0) return fail(EINVAL);
     const size_t bytes = importedBytes(fd.get(), length);
     if (bytes == 0) return fail(EINVAL);
-    return mapFile(std::move(fd), bytes, writable);
+    const auto id = FileId::of(fd.get());
+    if (!id) return fail(id.error());
+    auto mapping = Mapping::map(fd.get(), bytes, writable);
+    if (!mapping) return fail(mapping.error());
+    return std::make_shared<ImportedFile>(*id, *std::move(mapping), writable);
 }
 
 bool isImportOf(const Memory& memory, int fd, size_t length) {
-    struct stat ours {};
-    struct stat theirs {};
-    return memory.fd() >= 0 && ::fstat(memory.fd(), &ours) == 0 && ::fstat(fd, &theirs) == 0 && ours.st_dev == theirs.st_dev &&
-           ours.st_ino == theirs.st_ino && memory.size() == importedBytes(fd, length);
+    const auto* const imported = dynamic_cast<const ImportedFile*>(&memory);
+    return imported && imported->isIntact() && FileId::of(fd) == imported->id() && memory.size() == importedBytes(fd, length);
 }
 
 }  // namespace daedalus::memory

@@ -10,7 +10,7 @@ namespace daedalus::queue {
 struct Queue::Buffer {
     struct Plane {
         memory::MemoryRef memory;
-        memory::Budget::Share share;  ///< MMAP: of the session's memory
+        memory::Budget::Share share;  ///< of the session's memory
         PlaneInfo info;
     };
 

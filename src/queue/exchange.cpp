@@ -1,5 +1,6 @@
 // QBUF, PREPARE_BUF, DQBUF, QUERYBUF: buffers between the client and the queue.
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "buffer.h"
@@ -26,6 +27,8 @@ Result<> Queue::checkPayload(const Buffer& buffer, const BufferRequest& request)
         const uint32_t length = clientsLength ? plane.length : buffer.planes[i].info.length;
         const uint32_t used = plane.bytesUsed ? plane.bytesUsed : length;
         if (used > length) return daedalus::fail(EINVAL);
+        // Before anything of it is touched, where that is known already.
+        if (used > v4l2::kMaxPayloadBytes) return daedalus::fail(EINVAL);
         if (plane.dataOffset > 0 && plane.dataOffset >= used) return daedalus::fail(EINVAL);
     }
     return {};
@@ -34,25 +37,39 @@ Result<> Queue::checkPayload(const Buffer& buffer, const BufferRequest& request)
 Result<> Queue::attach(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client) {
     if (memory_ == V4L2_MEMORY_MMAP) return {};
     if (!client) return daedalus::fail(EINVAL);
-    const auto access = isOutput() ? memory::Access::Read : memory::Access::Write;
     for (uint32_t i = 0; i < buffer.planeCount; ++i) {
-        auto& plane = buffer.planes[i];
-        const auto& wanted = request.planes[i];
-        const memory::PlaneSlot slot{type_, buffer.index, i};
-        const bool userptr = memory_ == V4L2_MEMORY_USERPTR;
-        // DMABUF: length 0 means the whole file.
-        if ((userptr || wanted.length > 0) && wanted.length < buffer.minLength[i]) return daedalus::fail(EINVAL);
-        auto memory = userptr ? client->importUserptr(slot, wanted.userptr, wanted.length, access, plane.memory)
-                              : client->importDmabuf(slot, wanted.fd, wanted.length, access, plane.memory);
-        if (!memory) return daedalus::fail(memory.error());
-        const size_t length = wanted.length > 0 ? wanted.length : (*memory)->size();
-        if (length < buffer.minLength[i]) return daedalus::fail(EINVAL);
-        if (length > (*memory)->size()) return daedalus::fail(EFAULT);
-        plane.memory = *std::move(memory);
-        plane.info.length = static_cast<uint32_t>(std::min<size_t>(length, UINT32_MAX));
-        plane.info.userptr = wanted.userptr;
-        plane.info.fd = wanted.fd;
+        auto& share = buffer.planes[i].share;
+        const uint64_t before = share.bytes();
+        const auto attached = attachPlane(buffer, i, request.planes[i], *client);
+        if (attached) continue;
+        // It still has the memory of before.
+        if (share) std::ignore = share.resize(before);
+        return attached;
     }
+    return {};
+}
+
+Result<> Queue::attachPlane(Buffer& buffer, uint32_t index, const PlaneInfo& wanted, memory::ClientMemory& client) {
+    const auto access = isOutput() ? memory::Access::Read : memory::Access::Write;
+    auto& plane = buffer.planes[index];
+    const memory::PlaneSlot slot{type_, buffer.index, index};
+    const bool userptr = memory_ == V4L2_MEMORY_USERPTR;
+    // DMABUF: length 0 means the whole file.
+    if ((userptr || wanted.length > 0) && wanted.length < buffer.minLength[index]) return daedalus::fail(EINVAL);
+    // Paid for before it is there: a transport may copy it.
+    if (auto ok = charge(plane.share, std::max<uint64_t>(plane.share.bytes(), wanted.length)); !ok) return ok;
+    auto memory = userptr ? client.importUserptr(slot, wanted.userptr, wanted.length, access, plane.memory)
+                          : client.importDmabuf(slot, wanted.fd, wanted.length, access, plane.memory);
+    if (!memory) return daedalus::fail(memory.error());
+    const size_t length = wanted.length > 0 ? wanted.length : (*memory)->size();
+    if (length < buffer.minLength[index]) return daedalus::fail(EINVAL);
+    if (length > (*memory)->size()) return daedalus::fail(EFAULT);
+    // What is not in this process costs it nothing.
+    if (auto ok = charge(plane.share, (*memory)->bytes().size()); !ok) return ok;
+    plane.memory = *std::move(memory);
+    plane.info.length = static_cast<uint32_t>(std::min<size_t>(length, UINT32_MAX));
+    plane.info.userptr = wanted.userptr;
+    plane.info.fd = wanted.fd;
     return {};
 }
 

@@ -129,14 +129,7 @@ Result<> Queue::allocatePlane(Buffer& buffer, uint32_t plane, uint32_t bytes) {
     auto& made = buffer.planes[plane];
     made.info.length = bytes;
     if (memory_ != V4L2_MEMORY_MMAP) return {};
-    made.share = memory::Budget::take(budget_, bytes);
-    if (!made.share) {
-        log::warn(
-            "queue: {} MiB of the session's {} are in use, and {} more are wanted; raise --session-memory, or use smaller "
-            "buffers",
-            budget_->used() >> 20, budget_->limit() >> 20, (bytes >> 20) + 1);
-        return daedalus::fail(ENOMEM);
-    }
+    if (auto ok = charge(made.share, bytes); !ok) return ok;
     auto memory = memory::allocate(bytes, isOutput() ? "daedalus-output" : "daedalus-capture");
     if (!memory) {
         log::warn(
@@ -148,6 +141,14 @@ Result<> Queue::allocatePlane(Buffer& buffer, uint32_t plane, uint32_t bytes) {
     made.memory = *std::move(memory);
     made.info.offset = offsetBase_ + (buffer.index * VIDEO_MAX_PLANES + plane) * kOffsetStep;
     return {};
+}
+
+Result<> Queue::charge(memory::Budget::Share& share, uint64_t bytes) {
+    if (!share) share = memory::Budget::take(budget_, 0, 1);
+    if (share && share.resize(bytes)) return {};
+    log::warn("queue: {}; use smaller or fewer buffers, or raise the limit",
+              budget_->shortage(bytes - share.bytes(), share ? 0 : 1));
+    return daedalus::fail(ENOMEM);
 }
 
 Result<> Queue::remove(uint32_t index, uint32_t count) {

@@ -25,6 +25,7 @@ extern "C" {
 #include "daedalus/daemon/daemon.h"
 #include "daedalus/daemon/preload_library.h"
 #include "daedalus/daemon/run.h"
+#include "daedalus/memory/accounts.h"
 #include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/uapi.h"
 #include "endpoint.h"
@@ -143,6 +144,16 @@ Finding shim() {
                       "CUSE nodes have no mmap and EXPBUF; build and load the module of subprojects/daedalus-shim");
 }
 
+/// What the sessions of a daemon on this machine may have, unless options say otherwise.
+Finding sessionMemory() {
+    const memory::Machine machine = memory::examineMachine();
+    const memory::AccountLimits limits = memory::accountLimits(machine, 0, 0);
+    return {"session memory", "ok",
+            fmt::format("{} MiB for all sessions, three quarters of the {} MiB of {} (--total-memory); {} MiB for one user "
+                        "(--user-memory)",
+                        limits.total.bytes >> 20, machine.bytes >> 20, machine.source, limits.user.bytes >> 20)};
+}
+
 Finding udmabuf() {
     return deviceFile("udmabuf", "/dev/udmabuf", "udmabuf", "EXPBUF hands out real dma-bufs",
                       "EXPBUF hands out memfds; join the file's group for real dma-bufs",
@@ -199,8 +210,8 @@ int probe() {
 int doctorMain(const DoctorOptions& options) {
     if (options.probe) return probe();
     const bool works = runWorks();
-    std::vector<Finding> findings = {preloadLibrary(), run(works),     servedCalls(), shownNodes(),
-                                     cuse(),           clientMemory(), shim(),        udmabuf()};
+    std::vector<Finding> findings = {preloadLibrary(), run(works), servedCalls(), shownNodes(),   cuse(),
+                                     clientMemory(),   shim(),     udmabuf(),     sessionMemory()};
     for (auto& list : {codecs(), nodes()}) findings.insert(findings.end(), list.begin(), list.end());
     for (const Finding& finding : findings)
         std::printf("%-16s %-10s %s\n", finding.thing.c_str(), finding.state.c_str(), finding.remark.c_str());

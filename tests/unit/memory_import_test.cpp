@@ -10,6 +10,7 @@
 #include <string>
 
 #include "daedalus/memory/memory.h"
+#include "src/memory/guarded_range.h"
 
 using namespace daedalus;
 
@@ -89,4 +90,45 @@ TEST_CASE("no more of a file is mapped than is asked for, and never more than a 
     const auto small = memory::import(memfd(kPage), 3 * kPage, true);
     REQUIRE(small);
     CHECK((*small)->size() == kPage);
+}
+
+TEST_CASE("a page that is gone breaks its range, and nothing else") {
+    std::string path = "/tmp/guarded-XXXXXX";
+    const UniqueFd fd(::mkostemp(path.data(), O_CLOEXEC));
+    REQUIRE(fd);
+    ::unlink(path.c_str());
+    REQUIRE(::ftruncate(fd.get(), 4 * kPage) == 0);
+    void* const place = ::mmap(nullptr, 4 * kPage, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    REQUIRE(place != MAP_FAILED);
+    {
+        const auto guarded = memory::GuardedRange::guard(place, 4 * kPage);
+        REQUIRE(guarded);
+        auto* const bytes = static_cast<volatile char*>(place);
+        bytes[0] = 1;
+        CHECK_FALSE(guarded->isBroken());
+        REQUIRE(::ftruncate(fd.get(), kPage) == 0);
+        CHECK(bytes[2 * kPage] == 0);
+        CHECK(guarded->isBroken());
+        // What is written there from now on goes nowhere.
+        bytes[3 * kPage] = 5;
+        char now = 0;
+        REQUIRE(::pread(fd.get(), &now, 1, 0) == 1);
+        CHECK(now == 1);
+        const auto other = memory::import(memfd(kPage), 0, true);
+        REQUIRE(other);
+        CHECK((*other)->isIntact());
+    }
+    ::munmap(place, 4 * kPage);
+}
+
+TEST_CASE("imported memory keeps no descriptor, and is known again by its file") {
+    auto fd = memfd(2 * kPage);
+    REQUIRE(fd);
+    const UniqueFd clients(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+    const auto imported = memory::import(std::move(fd), kPage, true);
+    REQUIRE(imported);
+    CHECK((*imported)->fd() == -1);
+    CHECK(memory::isImportOf(**imported, clients.get(), kPage));
+    CHECK_FALSE(memory::isImportOf(**imported, clients.get(), 0));
+    CHECK_FALSE(memory::isImportOf(**imported, memfd(2 * kPage).get(), kPage));
 }

@@ -304,6 +304,57 @@ TEST_CASE_METHOD(Fixture, "REQBUFS and CREATE_BUFS give what the session's memor
     CHECK(bits.request(2, V4L2_MEMORY_MMAP).value() == 2);
 }
 
+namespace {
+
+/// Gives memory of its own for what a client brings.
+struct Lender : memory::ClientMemory {
+    Result<memory::MemoryRef> importUserptr(const memory::PlaneSlot&, uint64_t, size_t length, memory::Access,
+                                            const memory::MemoryRef& previous) override {
+        ++imports;
+        if (refuses) return fail(EFAULT);
+        return previous && previous->size() == length ? previous : *memory::allocate(length, "test");
+    }
+    Result<memory::MemoryRef> importDmabuf(const memory::PlaneSlot& slot, int, size_t length, memory::Access access,
+                                           const memory::MemoryRef& previous) override {
+        return importUserptr(slot, 0, length == 0 ? 8192 : length, access, previous);
+    }
+    int imports = 0;
+    bool refuses = false;
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "what a client brings is paid for before it is touched, and once") {
+    owner.sizes = {1, {4096}};
+    const auto small = std::make_shared<memory::Budget>(1U << 20);
+    Queue frames(loop, owner, kCapture, 1U << 30, small);
+    Lender lender;
+    REQUIRE(frames.request(2, V4L2_MEMORY_USERPTR));
+    auto wanted = request(0, 1, V4L2_MEMORY_USERPTR);
+    wanted.planes[0].length = 600 << 10;
+    REQUIRE(frames.enqueue(wanted, &lender));
+    CHECK(small->used() == 600 << 10);
+    auto more = request(1, 1, V4L2_MEMORY_USERPTR);
+    more.planes[0].length = 600 << 10;
+    CHECK(errnoOf(frames.enqueue(more, &lender)) == ENOMEM);
+    CHECK(lender.imports == 1);
+    more.planes[0].length = 8192;
+    lender.refuses = true;
+    CHECK(errnoOf(frames.enqueue(more, &lender)) == EFAULT);
+    CHECK(small->used() == 600 << 10);
+    // The same again costs nothing more, though there is no room for it twice.
+    lender.refuses = false;
+    REQUIRE(frames.streamOff());
+    REQUIRE(frames.enqueue(wanted, &lender));
+    CHECK(small->used() == 600 << 10);
+    REQUIRE(frames.request(1, V4L2_MEMORY_DMABUF));
+    CHECK(small->used() == 0);
+    REQUIRE(frames.enqueue(request(0, 1, V4L2_MEMORY_DMABUF), &lender));
+    CHECK(small->used() == 8192);
+    REQUIRE(frames.request(0, V4L2_MEMORY_DMABUF));
+    CHECK(small->used() == 0);
+}
+
 TEST_CASE_METHOD(Fixture, "what is written off is the client's after STREAMOFF, and is not heard of any more") {
     REQUIRE(capture.request(2, V4L2_MEMORY_MMAP));
     REQUIRE(capture.enqueue(request(0), nullptr));

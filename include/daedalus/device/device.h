@@ -13,6 +13,7 @@
 #include "daedalus/codec/decoder.h"
 #include "daedalus/device/decoder_kind.h"
 #include "daedalus/device/limits.h"
+#include "daedalus/memory/accounts.h"
 #include "daedalus/v4l2/planes.h"
 
 namespace daedalus::device {
@@ -28,6 +29,8 @@ struct DeviceOptions {
     unsigned threads = 0;
     codec::ThreadType threadType = codec::ThreadType::Auto;
     Limits limits;
+    /// What the sessions are charged to, where several nodes share it; null: an account of the node's own, by its limits.
+    std::shared_ptr<memory::Accounts> accounts{};
     std::vector<v4l2::Codec> codecs;  ///< that it offers; empty: all that this build decodes
     v4l2::PlanesApi planes = v4l2::PlanesApi::Multi;
     /// poll() for clients that libavcodec's V4L2 decoders crash or hang: no POLLERR before a queue streams, and POLLIN for as
@@ -47,6 +50,7 @@ public:
     [[nodiscard]] EventLoop& loop();
     [[nodiscard]] v4l2::PlanesApi planes() const;
     [[nodiscard]] const DecoderKind& kind() const;
+    [[nodiscard]] const std::shared_ptr<memory::Accounts>& accounts() const;
     /// Whether `user` may open one more session: EMFILE at a limit, ENODEV if this build decodes nothing. `client` is for the
     /// log line.
     [[nodiscard]] Result<> admits(const std::string& client, uid_t user) const;

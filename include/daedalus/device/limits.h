@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "daedalus/m2m/limits.h"
 
@@ -13,6 +14,10 @@ struct Limits {
     /// Open sessions of the node, and of one user (uid) of it; a further open() gets EMFILE.
     size_t sessions = 4096;
     size_t sessionsPerUser = 1024;
+    /// Bytes of all sessions of one user, and of all; 0: by what the machine has. Beyond them calls that want more get ENOMEM,
+    /// and streams EIO.
+    uint64_t userMemory = 0;
+    uint64_t totalMemory = 0;
 };
 
 }  // namespace daedalus::device

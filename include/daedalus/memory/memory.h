@@ -27,6 +27,9 @@ public:
     [[nodiscard]] virtual Result<> write(size_t offset, std::span<const std::byte> from);
     /// The file that can be mapped or exported (still owned by this object), or -1.
     [[nodiscard]] virtual int fd() const { return -1; }
+    /// False once an access to bytes() has found pages that its file could not give: what was read there was nothing, and what
+    /// was written is lost.
+    [[nodiscard]] virtual bool isIntact() const { return true; }
 };
 
 using MemoryRef = std::shared_ptr<Memory>;

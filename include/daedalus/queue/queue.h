@@ -91,8 +91,8 @@ inline constexpr std::chrono::milliseconds kEndAgain{500};
 /// A multi-planar queue of one session. Loop thread. Errors are videobuf2's.
 class Queue {
 public:
-    /// `type`: V4L2_BUF_TYPE_VIDEO_{OUTPUT,CAPTURE}_MPLANE. `offsetBase` is added to the mem_offsets of its MMAP planes, whose
-    /// memory is taken from `budget`.
+    /// `type`: V4L2_BUF_TYPE_VIDEO_{OUTPUT,CAPTURE}_MPLANE. `offsetBase` is added to the mem_offsets of its MMAP planes, and
+    /// `budget` pays for the memory of all planes, ours or the client's.
     Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase, std::shared_ptr<memory::Budget> budget);
     ~Queue();
     Queue(const Queue&) = delete;
@@ -179,9 +179,13 @@ private:
     [[nodiscard]] Result<> checkMemoryType(uint32_t memory) const;
     [[nodiscard]] Result<Buffer*> checkRequest(const BufferRequest& request) const;
     [[nodiscard]] Result<> checkPayload(const Buffer& buffer, const BufferRequest& request) const;
+    /// The client's memory for one plane, paid for.
+    [[nodiscard]] Result<> attachPlane(Buffer& buffer, uint32_t index, const PlaneInfo& wanted, memory::ClientMemory& client);
     [[nodiscard]] Result<> attach(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client);
     [[nodiscard]] Result<> fill(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client);
     [[nodiscard]] BufferInfo describe(const Buffer& buffer) const;
+    /// The plane holds so many bytes from now on. ENOMEM.
+    [[nodiscard]] Result<> charge(memory::Budget::Share& share, uint64_t bytes);
     void cancelAll();
     void freeAll();
     void returned(uint32_t index, ActiveBuffer::Way way, const Outcome& outcome);

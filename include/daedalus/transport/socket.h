@@ -10,6 +10,7 @@
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/ioctl/node.h"
 #include "daedalus/ioctl/registry.h"
+#include "daedalus/memory/accounts.h"
 
 namespace daedalus::transport {
 
@@ -36,9 +37,11 @@ public:
 };
 
 /// Listens on `path` (a socket file that this creates with mode 0600 and removes at the end; a stale one of a dead daemon is
-/// replaced, a live one gives EADDRINUSE, anything else there ENOTSOCK). Clients find what `nodes` lists now and later.
+/// replaced, a live one gives EADDRINUSE, anything else there ENOTSOCK). Clients find what `nodes` lists now and later. Their
+/// connections and files are charged to `accounts`, if there are any.
 [[nodiscard]] Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Registry& nodes,
-                                                                 const std::string& path);
+                                                                 const std::string& path,
+                                                                 std::shared_ptr<memory::Accounts> accounts = nullptr);
 /// The same for one node that is there all the time. EINVAL if options.nodePath is not "/dev/videoN".
 [[nodiscard]] Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node& node, const std::string& path,
                                                                  const SocketOptions& options);

@@ -98,6 +98,12 @@ void AccessUnits::pushVc1(Bytes bytes, uint64_t tag) {
 
 void AccessUnits::cutAnywhere() { assembling_ = true; }
 
+size_t AccessUnits::bytes() const {
+    size_t sum = pending_.size() + (first_ ? first_->bytes.size() : 0);
+    for (const AccessUnit& unit : ready_) sum += unit.bytes.size();
+    return sum;
+}
+
 bool AccessUnits::tookBack() { return std::exchange(tookBack_, false); }
 
 void AccessUnits::pushStream(std::vector<uint8_t> bytes, uint64_t tag) {

@@ -48,6 +48,8 @@ public:
     void reset();
     /// The next unit in order.
     [[nodiscard]] std::optional<AccessUnit> pop();
+    /// Bytes of the stream that are kept here.
+    [[nodiscard]] size_t bytes() const;
     /// What the headers seen so far say.
     [[nodiscard]] const std::optional<StreamHeader>& header() const;
 

@@ -118,6 +118,7 @@ std::optional<Sequence> readSequence(Bytes payload) {
     readColour(in, profile, sequence.header.format);
     if (!in.ok() || !sizeAllowed(width, height)) return std::nullopt;
     setSize(sequence.header.format, width, height);
+    sequence.header.maxPixels = uint64_t{width} * height;
     sequence.header.format.minCaptureBuffers = minCaptureBuffers(0);
     return sequence;
 }

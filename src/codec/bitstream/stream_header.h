@@ -16,6 +16,7 @@ struct StreamHeader {
     StreamFormat format;
     unsigned reorderDepth = 0;     ///< pictures that a decoder must hold back to give them in display order
     bool filmGrain = false;        ///< H.264, HEVC: the decoder puts grain on its pictures
+    uint64_t maxPixels = 0;        ///< AV1: of the largest frame that the sequence may have
     std::vector<uint8_t> setup{};  ///< VC-1: what libavcodec has to know before it is opened; another one needs another decoder
 };
 

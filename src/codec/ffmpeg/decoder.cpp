@@ -9,16 +9,20 @@ extern "C" {
 #include <cstring>
 #include <deque>
 #include <new>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "../bitstream/access_units.h"
 #include "../bitstream/colorimetry.h"
 #include "../bitstream/random_access.h"
+#include "cost.h"
+#include "daedalus/base/log.h"
 #include "frame.h"
 #include "frame_threads.h"
 #include "history.h"
 #include "open_context.h"
+#include "picture_memory.h"
 #include "sent_units.h"
 
 namespace daedalus::codec::ffmpeg {
@@ -38,16 +42,19 @@ std::string errorText(int error) {
 }
 
 /// Gives the bytes to a packet without a copy; libavcodec wants zeros behind them.
-bool fillPacket(AVPacket& packet, std::vector<uint8_t> bytes) {
+bool fillPacket(AVPacket& packet, std::vector<uint8_t> bytes, memory::Budget::Share share) {
     const size_t size = bytes.size();
     bytes.resize(size + AV_INPUT_BUFFER_PADDING_SIZE);
-    auto owner = std::make_unique<std::vector<uint8_t>>(std::move(bytes));
+    struct Owned {
+        std::vector<uint8_t> bytes;
+        memory::Budget::Share share;
+    };
+    std::unique_ptr<Owned> owner(new Owned{std::move(bytes), std::move(share)});
     packet.buf = av_buffer_create(
-        owner->data(), owner->size(),
-        [](void* opaque, uint8_t*) { std::unique_ptr<std::vector<uint8_t>>(static_cast<std::vector<uint8_t>*>(opaque)); },
-        owner.get(), 0);
+        owner->bytes.data(), owner->bytes.size(),
+        [](void* opaque, uint8_t*) { std::unique_ptr<Owned>(static_cast<Owned*>(opaque)); }, owner.get(), 0);
     if (!packet.buf) return false;
-    packet.data = owner.release()->data();
+    packet.data = owner.release()->bytes.data();
     packet.size = static_cast<int>(size);
     return true;
 }
@@ -55,12 +62,18 @@ bool fillPacket(AVPacket& packet, std::vector<uint8_t> bytes) {
 class AvDecoder final : public Decoder {
 public:
     AvDecoder(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options)
-        : codec_(codec), decoder_(decoder), options_(options), units_(codec), threads_(codec) {}
+        : codec_(codec), decoder_(decoder), options_(options), units_(codec), threads_(codec) {
+        if (!options_.memory) return;
+        pictures_ = std::make_unique<PictureMemory>(codec, options_.memory);
+        kept_ = memory::Budget::take(options_.memory, 0);
+        dav1d_ = memory::Budget::take(options_.memory, 0);
+    }
 
     Result<> send(std::span<const std::byte> bytes, uint64_t tag) override {
         if (draining_) return fail(EINVAL);
         settling_ = false;
         return guarded<void>([&]() -> Result<> {
+            if (!keep(bytes.size())) return fail(ENOMEM);
             // Once, here: from now on nobody else can change these bytes.
             std::vector<uint8_t> copy;
             copy.reserve(bytes.size() + AV_INPUT_BUFFER_PADDING_SIZE);
@@ -68,6 +81,7 @@ public:
             copy.assign(data, data + bytes.size());
             if (!units_.push(std::move(copy), tag))
                 results_.push_back(Damaged{tag, "no border of an access unit in 128 MiB; dropped them"});
+            std::ignore = keep(0);
             if (units_.tookBack()) {
                 results_.clear();
                 forget();
@@ -156,6 +170,21 @@ private:
         }
     }
 
+    /// What is kept of the stream before it is decoded, and so many bytes more, are taken from the budget; false: it does not
+    /// have them.
+    [[nodiscard]] bool keep(size_t more) {
+        if (!options_.memory || kept_.resize(units_.bytes() + more)) return true;
+        log::warn("{} MiB of a stream to be decoded: {}", more >> 20, options_.memory->shortage(more));
+        return false;
+    }
+
+    /// Ends libavcodec's context, and what it is charged with.
+    void closeContext() {
+        context_.reset();
+        if (pictures_) pictures_->forget();
+        std::ignore = dav1d_.resize(0);
+    }
+
     /// libavcodec starts anew.
     void forget() {
         if (context_) avcodec_flush_buffers(context_.get());
@@ -185,6 +214,7 @@ private:
         }
         auto unit = postponed_ ? std::exchange(postponed_, std::nullopt) : units_.pop();
         if (!unit) return false;
+        std::ignore = keep(0);
         if (std::exchange(mustCatchUp_, false) && !bitstream::startsAfresh(codec_, unit->bytes)) {
             history_.rewind();
             postponed_ = std::move(unit);
@@ -229,7 +259,13 @@ private:
         if (context_ && header_ && startsAnew(*context_, codec_, *header_, header)) {
             if (const auto result = drainContext(); !result) return result;
             forget();
-            if (needsSetup(codec_) || header_->filmGrain != header.filmGrain) context_.reset();
+            if (needsSetup(codec_) || header_->filmGrain != header.filmGrain) closeContext();
+        }
+        if (context_ && header.maxPixels > (header_ ? header_->maxPixels : 0)) {
+            // libdav1d learns how large frames may be when it is opened.
+            if (const auto result = drainContext(); !result) return result;
+            forget();
+            closeContext();
         }
         if (header_ && header_->setup != header.setup) setupRefused_ = false;
         header_ = header;
@@ -239,8 +275,21 @@ private:
 
     [[nodiscard]] bool setupKnown() const { return header_ && !header_->setup.empty() && !setupRefused_; }
 
+    /// libdav1d allocates its pictures by itself, so that what they may need at most is taken for as long as it is open.
+    Result<> takeForDav1d() {
+        if (codec_ != v4l2::Codec::Av1 || !options_.memory || !header_) return {};
+        const unsigned frameThreads = options_.threadType == ThreadType::Frame ? options_.threads : 1;
+        const StreamFormat& format = header_->format;
+        const uint64_t needed = bytesOfDav1d(format, std::min(header_->maxPixels, options_.maxPixels), frameThreads);
+        if (dav1d_.resize(needed)) return {};
+        log::warn("an AV1 stream of {}x{} needs {} MiB: {}", format.codedWidth, format.codedHeight, needed >> 20,
+                  options_.memory->shortage(needed));
+        return fail(ENOMEM);
+    }
+
     Result<> open() {
-        auto opened = openContext(codec_, decoder_, options_, header_);
+        if (const auto taken = takeForDav1d(); !taken) return taken;
+        auto opened = openContext(codec_, decoder_, options_, header_, pictures_.get());
         if (!opened) return fail(opened.error());
         context_ = *std::move(opened);
         // A header that it does not take is the stream's fault.
@@ -252,7 +301,10 @@ private:
         const bool kept = holdsFrames();
         const bool afresh = kept && bitstream::startsAfresh(codec_, unit.bytes);
         const PacketPtr packet(av_packet_alloc());
-        if (!packet || !fillPacket(*packet, std::move(unit.bytes))) return fail(ENOMEM);
+        memory::Budget::Share share;
+        if (options_.memory) share = memory::Budget::take(options_.memory, unit.bytes.size());
+        if (!packet || (options_.memory && !share)) return fail(ENOMEM);
+        if (!fillPacket(*packet, std::move(unit.bytes), std::move(share))) return fail(ENOMEM);
         packet->pts = sent_.add(describe(unit), unit.owesPicture && sent_.last() >= seekUntil_);
         awaitsField_ = unit.awaitsField;
         if (kept && !history_.add(*packet, afresh)) return fail(ENOMEM);
@@ -377,7 +429,10 @@ private:
     SentUnits sent_;
     FrameThreads threads_;
     std::optional<int64_t> outcomeOf_;  ///< pts of the packet whose outcome libavcodec gives now
-    ContextPtr context_;
+    memory::Budget::Share kept_;        ///< compressed bytes that wait
+    memory::Budget::Share dav1d_;       ///< its pictures and tables
+    std::unique_ptr<PictureMemory> pictures_;
+    ContextPtr context_;                             ///< ends before what counts for it
     std::optional<bitstream::StreamHeader> header_;  ///< of the last unit that was decoded
     std::deque<Received> results_;
     History history_;

@@ -8,8 +8,6 @@ extern "C" {
 #include <algorithm>
 #include <utility>
 
-#include "picture_memory.h"
-
 namespace daedalus::codec::ffmpeg {
 namespace {
 
@@ -96,7 +94,7 @@ void raiseReorderDepth(AVCodecContext& context, v4l2::Codec codec, const bitstre
 }
 
 Result<ContextPtr> openContext(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options,
-                               const std::optional<bitstream::StreamHeader>& header) {
+                               const std::optional<bitstream::StreamHeader>& header, PictureMemory* pictures) {
     ContextPtr context(avcodec_alloc_context3(decoder));
     if (!context) return fail(ENOMEM);
     context->flags |= AV_CODEC_FLAG_UNALIGNED;
@@ -105,7 +103,10 @@ Result<ContextPtr> openContext(v4l2::Codec codec, const AVCodec* decoder, const 
     if (codec == v4l2::Codec::Mpeg1 || codec == v4l2::Codec::Mpeg2) context->flags2 |= AV_CODEC_FLAG2_SHOW_ALL;
     context->apply_cropping = 0;
     context->max_pixels = static_cast<int64_t>(options.maxPixels);
-    if (options.memory) countPictures(*context, options.memory);
+    // libdav1d's pictures are not ours to count: what its headers need was taken, and it gets no larger ones.
+    if (codec == v4l2::Codec::Av1)
+        context->max_pixels = static_cast<int64_t>(std::min(options.maxPixels, header ? header->maxPixels : 1));
+    if (pictures) pictures->count(*context);
     context->thread_count = static_cast<int>(std::clamp(options.threads, 1U, kMostThreads));
     // A frame thread of libavcodec's may put film grain on a picture that another one has not decoded to its end.
     const bool grain = header && header->filmGrain;

@@ -6,6 +6,7 @@
 #include "../bitstream/stream_header.h"
 #include "av.h"
 #include "daedalus/codec/decoder.h"
+#include "picture_memory.h"
 
 namespace daedalus::codec::ffmpeg {
 
@@ -23,9 +24,9 @@ namespace daedalus::codec::ffmpeg {
 /// effect on other codecs.
 void raiseReorderDepth(AVCodecContext& context, v4l2::Codec codec, const bitstream::StreamHeader& header);
 
-/// Opens `decoder` for a stream of these headers (which there must be where needsSetup() says so). Null if it refuses them:
-/// they are the stream's fault. ENOMEM, EIO.
+/// Opens `decoder` for a stream of these headers (which there must be where needsSetup() says so). `pictures` (may be null)
+/// counts. Null if it refuses them: they are the stream's fault. ENOMEM, EIO.
 [[nodiscard]] Result<ContextPtr> openContext(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options,
-                                             const std::optional<bitstream::StreamHeader>& header);
+                                             const std::optional<bitstream::StreamHeader>& header, PictureMemory* pictures);
 
 }  // namespace daedalus::codec::ffmpeg

@@ -18,6 +18,7 @@ public:
     std::span<std::byte> bytes() override { return memory_->bytes(); }
     Result<> read(size_t offset, std::span<std::byte> into) override { return memory_->read(offset, into); }
     Result<> write(size_t offset, std::span<const std::byte> from) override { return memory_->write(offset, from); }
+    bool isIntact() const override { return memory_->isIntact(); }
     [[nodiscard]] uint32_t serial() const { return serial_; }
 
 private:

@@ -73,8 +73,8 @@ UniqueFd exported(UniqueFd fd, int flags) {
 
 }  // namespace
 
-Connection::Connection(Server& server, UniqueFd fd, pid_t pid, uid_t uid)
-    : server_(server), channel_(std::move(fd)), pid_(pid), uid_(uid) {}
+Connection::Connection(Server& server, UniqueFd fd, memory::Budget::Share share, pid_t pid, uid_t uid)
+    : server_(server), share_(std::move(share)), channel_(std::move(fd)), pid_(pid), uid_(uid) {}
 
 Connection::~Connection() {
     watch_ = {};
@@ -363,7 +363,7 @@ void Connection::alive(const proto::Request& request, std::span<const std::byte>
 }
 
 void Connection::door(const proto::Request& request) {
-    const auto door = server_.openDoor();
+    const auto door = server_.openDoor(uid_);
     if (!door) return fail(request, door.error().value);
     const int fd = door->get();
     send(replyTo(request), {}, std::span(&fd, 1));

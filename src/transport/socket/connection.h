@@ -12,6 +12,7 @@
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/ioctl/node.h"
+#include "daedalus/memory/budget.h"
 #include "proto/wire.h"
 #include "src/transport/socket/message_channel.h"
 #include "src/transport/socket/session.h"
@@ -24,7 +25,8 @@ class Server;
 /// and nothing else. Loop thread.
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
-    Connection(Server& server, UniqueFd fd, pid_t pid, uid_t uid);
+    /// `share`: what its descriptor is charged with.
+    Connection(Server& server, UniqueFd fd, memory::Budget::Share share, pid_t pid, uid_t uid);
     /// Ends the call under way: there is nobody to answer it.
     ~Connection();
     Connection(const Connection&) = delete;
@@ -75,6 +77,7 @@ private:
     [[nodiscard]] std::string label() const;
 
     Server& server_;
+    const memory::Budget::Share share_;
     MessageChannel channel_;
     pid_t pid_;
     uid_t uid_;

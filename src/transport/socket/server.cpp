@@ -21,6 +21,10 @@ constexpr std::chrono::seconds kComplaintPeriod{10};
 constexpr unsigned kMaxComplaints = 5;
 /// Connections that one door has open at once. Threads beyond that connect by path, or share one.
 constexpr size_t kMostThroughDoor = 4096;
+/// A door's end; it is as good as many connections, so that there shall be fewer of them.
+constexpr uint64_t kHandlesOfDoor = 4;
+/// Its end, the pair that shows POLLPRI, and the end of a pipe once the node is gone.
+constexpr uint64_t kHandlesOfSession = 4;
 
 uint64_t randomId() {
     uint64_t id = 0;
@@ -134,7 +138,9 @@ void Server::accept() {
 }
 
 std::weak_ptr<Connection> Server::addConnection(UniqueFd fd, pid_t pid, uid_t uid) {
-    auto connection = std::make_shared<Connection>(*this, std::move(fd), pid, uid);
+    auto share = charge(uid, 1);
+    if (!share) return {};
+    auto connection = std::make_shared<Connection>(*this, std::move(fd), *std::move(share), pid, uid);
     if (auto started = connection->start(loop_); !started) {
         log::error("{}: cannot watch a client's connection: {}", path_, std::strerror(started.error().value));
         return {};
@@ -143,7 +149,18 @@ std::weak_ptr<Connection> Server::addConnection(UniqueFd fd, pid_t pid, uid_t ui
     return connection;
 }
 
-Result<UniqueFd> Server::openDoor() {
+std::optional<memory::Budget::Share> Server::charge(uid_t user, uint64_t handles) {
+    if (!backend_.accounts) return memory::Budget::Share();
+    const auto budget = backend_.accounts->user(user);
+    auto share = memory::Budget::take(budget, 0, handles);
+    if (share) return share;
+    complain(fmt::format("{}: user {} is refused: {}", path_, user, budget->shortage(0, handles)));
+    return std::nullopt;
+}
+
+Result<UniqueFd> Server::openDoor(uid_t user) {
+    auto share = charge(user, kHandlesOfDoor);
+    if (!share) return fail(EMFILE);
     // A client that hands both ends of a pair through leaves them here for good: not many, then.
     const auto add = [this, through = std::vector<std::weak_ptr<Connection>>()](UniqueFd fd, pid_t pid, uid_t uid) mutable {
         if (through.size() >= kMostThroughDoor) std::erase_if(through, [](const auto& one) { return one.expired(); });
@@ -157,15 +174,19 @@ Result<UniqueFd> Server::openDoor() {
             if (!life.expired()) doors_.erase(key);
         });
     });
-    doors_.emplace(key, std::move(made->door));
+    doors_.emplace(key, OpenDoor{std::move(made->door), *std::move(share)});
     return std::move(made->clientEnd);
 }
 
 Result<Session::Made> Server::openSession(uint64_t number, uid_t owner, std::string client) {
     if (number >= v4l2::kNodeNumbers) return fail(ENODEV);
+    auto share = charge(owner, kHandlesOfSession);
+    if (!share) return fail(EMFILE);
     auto file = backend_.open(static_cast<unsigned>(number), std::move(client), owner);
     if (!file) return fail(file.error());
-    return addSession(static_cast<unsigned>(number), *std::move(file));
+    auto made = addSession(static_cast<unsigned>(number), *std::move(file));
+    if (made) made->session->keep(*std::move(share));
+    return made;
 }
 
 Result<Session::Made> Server::addSession(unsigned number, std::unique_ptr<ioctl::File> file) {
@@ -224,7 +245,8 @@ void Server::forget(const std::shared_ptr<Connection>& connection) {
 
 }  // namespace socket
 
-Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Registry& nodes, const std::string& path) {
+Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Registry& nodes, const std::string& path,
+                                                   std::shared_ptr<memory::Accounts> accounts) {
     socket::Backend backend{
         .nodes =
             [&nodes] {
@@ -238,6 +260,7 @@ Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Regis
             return node ? node->open(std::move(client), user) : fail(ENODEV);
         },
         .follows = ioctl::followedCalls(),
+        .accounts = std::move(accounts),
     };
     auto server = socket::Server::listen(loop, std::move(backend), path);
     if (!server) return fail(server.error());
@@ -258,6 +281,7 @@ Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node&
         },
         .follows = ioctl::followedCalls(),
         .hasSysfs = options.hasSysfs,
+        .accounts = node.device().accounts(),
     };
     auto server = socket::Server::listen(loop, std::move(backend), path);
     if (!server) return fail(server.error());

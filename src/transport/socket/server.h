@@ -4,6 +4,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -37,6 +38,8 @@ struct Backend {
     std::function<Result<std::unique_ptr<ioctl::File>>(unsigned number, std::string client, uid_t user)> open;
     std::vector<ioctl::KnownCall> follows;
     bool hasSysfs = true;  ///< see SocketOptions
+    /// Null: nothing is charged.
+    std::shared_ptr<memory::Accounts> accounts{};
 };
 
 /// Owns the listening socket, the connections and the sessions. Loop thread.
@@ -63,8 +66,10 @@ public:
     /// A session of a file that is open already, of the node of that number.
     [[nodiscard]] Result<Session::Made> addSession(unsigned number, std::unique_ptr<ioctl::File> file);
     [[nodiscard]] std::shared_ptr<Session> find(uint64_t session) const;
-    /// The client's end of a new door.
-    [[nodiscard]] Result<UniqueFd> openDoor();
+    /// The client's end of a new door. EMFILE: that user has too many files open.
+    [[nodiscard]] Result<UniqueFd> openDoor(uid_t user);
+    /// `handles` descriptors of that user; nothing if it has had its share of them.
+    [[nodiscard]] std::optional<memory::Budget::Share> charge(uid_t user, uint64_t handles);
     /// Warns of what a client did wrong; only a few such lines in a while, so that a client cannot flood the log.
     void complain(const std::string& line);
     /// Forgets a connection once the call stack is clean.
@@ -90,7 +95,12 @@ private:
     SysfsFolder sysfs_;
     std::unordered_map<uint64_t, std::shared_ptr<Session>> sessions_;
     std::unordered_set<std::shared_ptr<Connection>> connections_;
-    std::unordered_map<const Door*, std::unique_ptr<Door>> doors_;
+    /// With what it is charged.
+    struct OpenDoor {
+        std::unique_ptr<Door> door;
+        memory::Budget::Share share;
+    };
+    std::unordered_map<const Door*, OpenDoor> doors_;
     /// Our sides of priority sockets that outlive their sessions.
     struct Leftover {
         UniqueFd fd;

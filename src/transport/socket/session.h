@@ -11,6 +11,7 @@
 #include "daedalus/base/event_loop.h"
 #include "daedalus/base/unique_fd.h"
 #include "daedalus/ioctl/node.h"
+#include "daedalus/memory/budget.h"
 #include "src/transport/socket/brought_memory.h"
 
 namespace daedalus::transport::socket {
@@ -51,6 +52,8 @@ public:
     /// What must stay after close() until the clients have closed their side of it: an epoll set of theirs may still hold it.
     [[nodiscard]] UniqueFd takePriority();
 
+    /// What its descriptors are charged with.
+    void keep(memory::Budget::Share share) { share_ = std::move(share); }
     [[nodiscard]] const std::shared_ptr<ReleasedBounces>& released() const { return released_; }
 
 private:
@@ -66,6 +69,7 @@ private:
     uint64_t id_;
     uid_t owner_;
     uint64_t clientCookie_ = 0;
+    memory::Budget::Share share_;
     UniqueFd end_;
     /// Ends with the client's last descriptor, when hangUp() has been.
     UniqueFd lifeline_;
