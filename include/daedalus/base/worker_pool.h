@@ -1,15 +1,19 @@
 // The threads that decode: a fixed pool that serves many strands in turn, one step at a time.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <memory>
+
+#include "daedalus/base/clock.h"
 
 namespace daedalus {
 
 class Strand;
 
-/// A fixed number of threads that take the runnable strands in rotation, so that no session starves another.
+/// A number of threads that serve the runnable strands, whoever has had the least time first, so that no session starves
+/// another. Where all of them are in steps that last long while others wait, further ones take their places.
 class WorkerPool {
 public:
     /// `threads` >= 1.
@@ -17,9 +21,12 @@ public:
     /// For tests: a pool without threads that says that it has `threads`; steps run inside step() only.
     struct ByHand {
         unsigned threads = 1;
+        /// Tells how long steps take; null: no time at all, so that strands take turns.
+        const Clock* clock = nullptr;
     };
     explicit WorkerPool(ByHand byHand);
-    /// Ends the threads after their current steps. All strands must be gone.
+    /// Ends the threads after their current steps, but for those of steps that were abandoned: such threads stay for as long as
+    /// the process. All other strands must be gone.
     ~WorkerPool();
     WorkerPool(const WorkerPool&) = delete;
     WorkerPool& operator=(const WorkerPool&) = delete;
@@ -52,9 +59,14 @@ public:
 
     /// There is work: the step will be called at least once after this. Any thread.
     void wake() { waker().wake(); }
-    /// A step that is under way is not expected to end soon: until it does, a further thread takes its thread's place in the
-    /// pool, unless as many as the pool has were replaced already. Any thread but the one of that step.
+    /// A step that is under way is not expected to end soon: a further thread takes its thread's place in the pool, and that
+    /// one gets only the time that nobody else wants, and ends with the step. No more than kMostReplaced at a time. Any thread
+    /// but the one of that step.
     void replaceWorker();
+    static constexpr size_t kMostReplaced = 64;
+    /// As the destructor, but waits no longer than that. False: the step that is under way is abandoned. The pool does not wait
+    /// for it either; this object, and all that the step uses, must stay for as long as the process.
+    [[nodiscard]] bool endWithin(std::chrono::milliseconds patience);
 
     struct State;
     /// Wakes a strand for as long as there is one. Any thread.
