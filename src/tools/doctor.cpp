@@ -25,7 +25,7 @@ extern "C" {
 #include "daedalus/daemon/daemon.h"
 #include "daedalus/daemon/preload_library.h"
 #include "daedalus/daemon/run.h"
-#include "daedalus/memory/accounts.h"
+#include "daedalus/device/device.h"
 #include "daedalus/v4l2/formats.h"
 #include "daedalus/v4l2/uapi.h"
 #include "endpoint.h"
