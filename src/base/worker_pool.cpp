@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <csignal>
 #include <cstdlib>
 #include <deque>
@@ -29,6 +30,8 @@ enum class StrandState {
     Rewoken,   ///< its step is on a thread and there was a wake() since it began
     Gone,      ///< its Strand is destroyed
 };
+
+std::atomic<bool> abandonedAny = false;
 
 /// Signals are for the loop thread; those that a fault in this thread raises must stay deliverable.
 void blockSignals() {
@@ -297,6 +300,8 @@ Strand::~Strand() {
     // What the step captured is destroyed here, outside the lock: it may be a codec with threads to join.
 }
 
+bool Strand::anyAbandoned() { return abandonedAny; }
+
 bool Strand::endWithin(std::chrono::milliseconds patience) {
     const auto until = std::chrono::steady_clock::now() + patience;
     MutexLock lock(pool_->mutex);
@@ -304,6 +309,7 @@ bool Strand::endWithin(std::chrono::milliseconds patience) {
     while (state_->runner != std::thread::id()) {
         if (pool_->stepFinished.wait_until(pool_->mutex, until) != std::cv_status::timeout) continue;
         state_->abandoned = state_->runner != std::thread::id();
+        if (state_->abandoned) abandonedAny = true;
         return !state_->abandoned;
     }
     return true;

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "daedalus/base/log.h"
+#include "daedalus/base/out_of_memory.h"
+#include "daedalus/base/worker_pool.h"
 #include "file_limit.h"
 
 namespace daedalus::daemon {
@@ -104,6 +106,7 @@ int serve(const device::DeviceOptions& options, const std::vector<PlannedNode>& 
     detach(control);
     raiseFileLimit();
     surviveFileSizeLimit();
+    retryAllocations();
     {
         Daemon daemon(options);
         for (const auto& [kind, path] : nodes) {
@@ -126,6 +129,7 @@ int serve(const device::DeviceOptions& options, const std::vector<PlannedNode>& 
         daemon.run();
     }
     folder.remove();
+    if (Strand::anyAbandoned()) ::_exit(EXIT_SUCCESS);
     return EXIT_SUCCESS;
 }
 

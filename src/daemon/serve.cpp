@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "daedalus/base/log.h"
+#include "daedalus/base/out_of_memory.h"
+#include "daedalus/base/worker_pool.h"
 #include "daedalus/daemon/daemon.h"
 #include "file_limit.h"
 #include "node_path.h"
@@ -134,7 +136,10 @@ Result<std::string> defaultSocketPath() {
     return std::string(runtime) + "/daedalus.sock";
 }
 
-int serveMain(const ServeOptions& options) {
+namespace {
+
+/// The daemon's whole life.
+int serveUntilEnd(const ServeOptions& options) {
     if (const std::string why = tooFewFiles(); !why.empty()) {
         log::error("{}", why);
         return EXIT_FAILURE;
@@ -155,6 +160,7 @@ int serveMain(const ServeOptions& options) {
     ::signal(SIGCHLD, SIG_DFL);
     raiseFileLimit();
     surviveFileSizeLimit();
+    retryAllocations();
     Daemon daemon(options.decoder);
     std::vector<PlannedNode> nodes;
     if (!(options.cuse ? serveCuse(daemon, options, nodes) : serveNodes(daemon, options, nodes))) return EXIT_FAILURE;
@@ -182,6 +188,15 @@ int serveMain(const ServeOptions& options) {
     notify(fmt::format("READY=1\nSTATUS=Serving {} at {}", names, path));
     daemon.run();
     return EXIT_SUCCESS;
+}
+
+}  // namespace
+
+int serveMain(const ServeOptions& options) {
+    const int status = serveUntilEnd(options);
+    // Threads of a codec that never came back use what exit() would destroy.
+    if (Strand::anyAbandoned()) ::_exit(status);
+    return status;
 }
 
 }  // namespace daedalus::daemon

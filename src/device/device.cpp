@@ -24,7 +24,11 @@ DeviceOptions withAccounts(DeviceOptions options) {
 Device::Device(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, DeviceOptions options)
     : shared_(std::make_unique<Shared>(Shared{loop, pool, codecs, withAccounts(std::move(options))})) {}
 
-Device::~Device() = default;
+Device::~Device() {
+    // Within the time that whoever ends a service has for it.
+    constexpr std::chrono::milliseconds kPatience{1000};
+    if (shared_) m2m::DecodeStrand::endAll(*shared_->graveyard, kPatience);
+}
 
 EventLoop& Device::loop() { return shared_->loop; }
 const DecoderKind& Device::kind() const { return *shared_->options.kind; }

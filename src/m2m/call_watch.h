@@ -31,17 +31,23 @@ public:
 
     /// Gives the call under way up if it has lasted longer than `limit`; true if so. Any thread.
     [[nodiscard]] bool giveUpAfter(std::chrono::nanoseconds limit);
+    /// Nobody will be there when the call under way returns: its thread stops then for good, and touches nothing more. False:
+    /// no call is under way. Any thread.
+    [[nodiscard]] bool abandon();
 
 private:
     static constexpr int64_t kIdle = 0;
     static constexpr int64_t kGivenUp = -1;
+    static constexpr int64_t kAbandoned = -2;
 
     void begin();
     void end();
+    void stopIfAbandoned() const;
     [[nodiscard]] int64_t nowNs() const;
 
     const Clock& clock_;
-    std::atomic<int64_t> since_ = kIdle;  ///< when the call under way began, or one of the two above
+    std::atomic<int64_t> since_ = kIdle;  ///< when the call under way began, or one of those above
+    std::atomic<bool> inCall_ = false;
     int64_t began_ = 0;
     std::chrono::nanoseconds busy_{0};
 };

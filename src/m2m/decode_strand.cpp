@@ -1,8 +1,11 @@
 #include "daedalus/m2m/decode_strand.h"
 
+#include <algorithm>
+#include <tuple>
 #include <utility>
 
 #include "call_watch.h"
+#include "daedalus/base/log.h"
 #include "daedalus/base/mailbox.h"
 #include "messages.h"
 #include "worker.h"
@@ -10,8 +13,9 @@
 namespace daedalus::m2m {
 
 struct DecodeStrand::Impl {
-    Impl(Resources from, v4l2::Codec codec, const std::string& session, Listener& listener, const DecodeStrand* self)
+    Impl(Resources from, v4l2::Codec codec, const std::string& name, Listener& listener, const DecodeStrand* self)
         : resources(std::move(from)),
+          session(name),
           watch(resources.clock),
           reports(resources.loop, listener),
           worker(resources, codec, session, watch, reports),
@@ -37,6 +41,7 @@ struct DecodeStrand::Impl {
     }
 
     const Resources resources;
+    const std::string session;
     Mailbox<Message> mailbox;
     CallWatch watch;
     Reports reports;
@@ -56,6 +61,19 @@ void DecodeStrand::retire(std::unique_ptr<DecodeStrand> strand) {
         const DecodeStrand* key = strand.get();
         graveyard->emplace(key, std::move(strand));
         impl.send(message::Close{});
+    }
+}
+
+void DecodeStrand::endAll(Graveyard& graveyard, std::chrono::milliseconds patience) {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    for (auto& [key, strand] : std::exchange(graveyard, {})) {
+        const auto left = std::max(until - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration::zero());
+        Impl& impl = *strand->impl_;
+        if (impl.strand.endWithin(std::chrono::duration_cast<std::chrono::milliseconds>(left)) || !impl.watch.abandon())
+            continue;
+        log::warn("{}: its decoder is in a call of libavcodec that does not end, and is left to itself", impl.session);
+        // All that the call may still use stays.
+        std::ignore = strand.release();
     }
 }
 

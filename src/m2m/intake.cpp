@@ -216,7 +216,8 @@ Intake::Returned Intake::flush() {
 void Intake::close() {
     inputs_.clear();
     held_.reset();
-    decoder_.reset();
+    // It waits for the codec's own threads, too.
+    watch_.run([this] { decoder_.reset(); });
 }
 
 }  // namespace daedalus::m2m

@@ -67,6 +67,8 @@ public:
     /// As the destructor, but waits no longer than that. False: the step that is under way is abandoned. The pool does not wait
     /// for it either; this object, and all that the step uses, must stay for as long as the process.
     [[nodiscard]] bool endWithin(std::chrono::milliseconds patience);
+    /// Whether any step of this process was abandoned: it must end by _exit(), since what it uses must not be destroyed.
+    [[nodiscard]] static bool anyAbandoned();
 
     struct State;
     /// Wakes a strand for as long as there is one. Any thread.

@@ -1,6 +1,7 @@
 // One stream on its way through a codec, as the loop sees it: messages to a worker, and what comes back.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -108,6 +109,10 @@ public:
     DecodeStrand& operator=(const DecodeStrand&) = delete;
     /// Ends a strand without waiting for its worker. The listener is not called any more.
     static void retire(std::unique_ptr<DecodeStrand> strand);
+
+    /// Ends all of a graveyard, when their device ends. Who is in a call of the codec that does not return within `patience` is
+    /// abandoned: it keeps its thread and its memory for as long as the process.
+    static void endAll(Graveyard& graveyard, std::chrono::milliseconds patience);
 
     /// A piece of the bitstream.
     void input(queue::ActiveBuffer buffer);
