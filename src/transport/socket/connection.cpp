@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
+#include <new>
 
 #include "daedalus/base/log.h"
 #include "daedalus/memory/udmabuf.h"
@@ -19,7 +20,7 @@ namespace {
 
 /// Reads a large body out of its memfd; a copy, so that the client cannot change it under our eyes.
 Result<std::vector<std::byte>> readLarge(int fd, uint32_t bytes) {
-    if (bytes > proto::kMaxBodyBytes || ::fcntl(fd, F_GET_SEALS) < 0) return fail(EPROTO);
+    if (::fcntl(fd, F_GET_SEALS) < 0) return fail(EPROTO);
     std::vector<std::byte> body(bytes);
     size_t have = 0;
     while (have < body.size()) {
@@ -128,7 +129,11 @@ void Connection::onReadable() {
     proto::Request request;
     std::memcpy(&request, message.bytes.data(), sizeof request);
     const auto body = std::span<const std::byte>(message.bytes).subspan(sizeof request, message.length - sizeof request);
-    handle(request, body, std::move(message.fds));
+    try {
+        handle(request, body, std::move(message.fds));
+    } catch (const std::bad_alloc&) {
+        drop("finds no memory left in the daemon");
+    }
 }
 
 void Connection::handle(const proto::Request& request, std::span<const std::byte> body, std::vector<UniqueFd> fds) {
@@ -235,6 +240,8 @@ void Connection::ioctl(const proto::Request& request, std::span<const std::byte>
     pending_ = {};
     if ((request.flags & proto::kRequestLarge) != 0) {
         if (nextFd == fds.end() || !body.empty()) return drop("sent a large request without its memfd");
+        if (request.bodyBytes > mostBodyBytes(request.cmd, server_.follows()))
+            return drop("sent a larger body than its ioctl can have");
         auto content = readLarge(nextFd->get(), request.bodyBytes);
         if (!content) return drop("sent a large request whose memfd cannot be read");
         large = std::move(*content);

@@ -70,6 +70,23 @@ bool takeNested(Reader& reader, const proto::Request& request, proto::Follow fol
 
 }  // namespace
 
+size_t mostBodyBytes(uint32_t cmd, const Follows& follows) {
+    // More than the controls of any codec have.
+    constexpr size_t kPayloads = size_t{1} << 20;
+    const auto row = follows.find(cmd);
+    const auto follow = row == follows.end() ? proto::Follow::None : row->second;
+    const size_t flat = _IOC_SIZE(cmd) + VIDEO_MAX_PLANES * sizeof(proto::PlaneMemory);
+    switch (follow) {
+        case proto::Follow::None:
+            return flat;
+        case proto::Follow::Planes:
+            return flat + sizeof(proto::NestedHeader) + VIDEO_MAX_PLANES * sizeof(v4l2_plane);
+        case proto::Follow::ExtControls:
+            break;
+    }
+    return flat + proto::kMaxNested * sizeof(proto::NestedHeader) + proto::kMaxNestedBytes + kPayloads;
+}
+
 Result<DecodedCall> decodeCall(const proto::Request& request, std::span<const std::byte> body, const Follows& follows) {
     DecodedCall decoded;
     decoded.call.cmd = request.cmd;

@@ -28,6 +28,9 @@ struct DecodedCall {
 [[nodiscard]] Result<DecodedCall> decodeCall(const proto::Request& request, std::span<const std::byte> body,
                                              const Follows& follows);
 
+/// The longest body that a request for that ioctl can need, in bytes: more is not worth reading.
+[[nodiscard]] size_t mostBodyBytes(uint32_t cmd, const Follows& follows);
+
 /// The body of the reply that copies `payload` back: the argument if the client expects one, then the nested arrays.
 void encodePayload(uint32_t cmd, const ioctl::Payload& payload, std::vector<std::byte>& out);
 
