@@ -117,6 +117,9 @@ std::string describeClient(pid_t tid) {
     std::ifstream file(procPath(pid, "comm"));
     std::string name;
     if (!std::getline(file, name)) name = "?";
+    // The name is the client's, and a terminal may show the log.
+    std::ranges::replace_if(
+        name, [](char c) { return c < ' ' || c > '~'; }, '?');
     return "pid " + std::to_string(pid) + " " + name;
 }
 
