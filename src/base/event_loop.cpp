@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <deque>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -37,6 +38,16 @@ uint32_t fromUv(int mask) {
     return events;
 }
 
+/// Whatever finds no memory ends itself, not the loop.
+template <class Work>
+void fenced(const Work& work) {
+    try {
+        work();
+    } catch (const std::bad_alloc&) {
+        log::warn("event loop: out of memory, an event was not handled; close sessions or give this process more");
+    }
+}
+
 /// The handle and the callback of one registration. Outlives the registration until libuv has closed the handle, because
 /// libuv touches the handle until then, and because a callback may drop its own registration. Loop thread.
 struct Watch {
@@ -54,7 +65,7 @@ struct Watch {
     /// Calls the callback; if it dropped its own registration, what it captured goes once it has returned.
     void call(uint32_t happened) {
         ++depth;
-        callback(happened);
+        fenced([&] { callback(happened); });
         --depth;
         if (dropped && depth == 0) callback = nullptr;
     }
@@ -144,7 +155,7 @@ struct EventLoop::Impl {
         while (!batch.empty()) {
             const std::function<void()> task = std::move(batch.front());
             batch.pop_front();
-            task();
+            fenced(task);
         }
         return any;
     }
