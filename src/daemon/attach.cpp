@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstddef>
@@ -34,6 +35,11 @@ Result<UniqueFd> connectTo(const std::string& path) {
     ::setsockopt(connection.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     ::setsockopt(connection.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return fail(errno);
+    // Who listens gets all that the program decodes, and memory of its own: not a stranger who was there first.
+    ucred daemon{};
+    socklen_t length = sizeof daemon;
+    if (::getsockopt(connection.get(), SOL_SOCKET, SO_PEERCRED, &daemon, &length) != 0) return fail(errno);
+    if (daemon.uid != 0 && daemon.uid != ::geteuid()) return fail(EPERM);
     return connection;
 }
 
@@ -111,6 +117,11 @@ std::string attachFailure(const std::string& socket, Errno error) {
             return fmt::format(
                 "--attach {}: nobody answers within {} s; if it is the socket of `daedalus serve`, restart that daemon", socket,
                 kPatienceSeconds);
+        case EPERM:
+            return fmt::format(
+                "--attach {}: the daemon there is another user's, neither root's nor yours; start one of your own with "
+                "`daedalus serve`",
+                socket);
         case EACCES:
             return fmt::format("--attach {}: this socket is another user's; start a daemon of your own with `daedalus serve`",
                                socket);

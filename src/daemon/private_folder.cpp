@@ -1,13 +1,58 @@
 #include "private_folder.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace daedalus::daemon {
+
+namespace {
+
+constexpr std::string_view kNamePrefix = "daedalus-run-";
+
+std::string lockOf(const std::string& folder) { return folder + "/lock"; }
+
+/// True if somebody listens at this socket.
+bool isServed(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.size() >= sizeof address.sun_path) return true;
+    path.copy(address.sun_path, path.size());
+    const UniqueFd probe(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (!probe) return true;
+    if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return true;
+    return errno != ECONNREFUSED && errno != ENOENT;
+}
+
+/// True of a folder of ours whose `run` is gone, and whose daemon is, too.
+bool isAbandoned(const std::string& folder) {
+    struct stat status {};
+    if (::lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != ::geteuid()) return false;
+    // One that has none yet is being made.
+    const UniqueFd lock(::open(lockOf(folder).c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    return lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) == 0 && !isServed(folder + "/socket");
+}
+
+void sweep(const std::string& place) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(place, ignored)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with(kNamePrefix) && isAbandoned(entry.path().string()))
+            std::filesystem::remove_all(entry.path(), ignored);
+    }
+}
+
+}  // namespace
 
 /// What the program starts as another user loads the library too; nobody else lists the folder, and the socket has a mode of
 /// its own.
@@ -20,13 +65,16 @@ Result<PrivateFolder> PrivateFolder::create() {
         // A socket's path has 107 bytes at most.
         constexpr size_t kLongest = 60;
         if (place == nullptr || *place != '/' || std::string_view(place).size() > kLongest) continue;
-        std::string folder = std::string(place) + "/daedalus-run-XXXXXX";
+        sweep(place);
+        std::string folder = std::string(place) + "/" + std::string(kNamePrefix) + "XXXXXX";
         if (::mkdtemp(folder.data()) == nullptr) {
             error = errno;
             continue;
         }
         ::chmod(folder.c_str(), kMode);
-        return PrivateFolder(std::move(folder));
+        UniqueFd lock(::open(lockOf(folder).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+        if (lock) std::ignore = ::flock(lock.get(), LOCK_SH);
+        return PrivateFolder(std::move(folder), std::move(lock));
     }
     return fail(error);
 }

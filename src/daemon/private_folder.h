@@ -4,11 +4,13 @@
 #include <string>
 
 #include "daedalus/base/result.h"
+#include "daedalus/base/unique_fd.h"
 
 namespace daedalus::daemon {
 
 /// A new folder of mode 0711, in the first that can be written of $XDG_RUNTIME_DIR, $TMPDIR, /tmp and /dev/shm. Not removed by
-/// a destructor: of two processes that have this object after a fork(), the last one to end removes it.
+/// a destructor: of two processes that have this object after a fork(), the last one to end removes it. Folders that
+/// were left behind there, by a `run` that was killed, are removed by the next.
 class PrivateFolder {
 public:
     [[nodiscard]] static Result<PrivateFolder> create();
@@ -25,8 +27,9 @@ public:
     void remove() const;
 
 private:
-    explicit PrivateFolder(std::string path) : path_(std::move(path)) {}
+    PrivateFolder(std::string path, UniqueFd lock) : path_(std::move(path)), lock_(std::move(lock)) {}
     std::string path_;
+    UniqueFd lock_;  ///< as long as it is open somewhere, the folder is used
 };
 
 }  // namespace daedalus::daemon

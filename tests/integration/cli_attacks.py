@@ -109,5 +109,66 @@ class Attacks(unittest.TestCase):
         self.assertEqual(daedalus("run", "--attach", self.socket, "--", "true").returncode, 0)
 
 
+class Squatter(unittest.TestCase):
+    """A socket at which somebody else listens."""
+
+    def test_nobody_speaks_to_a_strangers_daemon(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can become another user")
+        with tempfile.TemporaryDirectory(prefix="daedalus-test-") as folder:
+            os.chmod(folder, 0o777)
+            path = pathlib.Path(folder) / "daedalus.sock"
+            listens = "import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET);" \
+                      " s.bind(sys.argv[1]); s.listen(); print(flush=True); c = s.accept()[0]; print(len(c.recv(9)), flush=True)"
+            stranger = subprocess.Popen([sys.executable, "-c", listens, path], stdout=subprocess.PIPE, text=True)
+            self.addCleanup(stranger.stdout.close)
+            self.addCleanup(stranger.wait)
+            self.addCleanup(stranger.kill)
+            self.assertEqual(stranger.stdout.readline(), "\n")
+            refused = daedalus("run", "--attach", path, "--", "true")
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertIn("another user's", refused.stderr)
+            self.assertEqual(stranger.stdout.readline(), "0\n")
+
+
+class Remains(unittest.TestCase):
+    """What a `run` that was killed has left behind."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="daedalus-test-")
+        self.addCleanup(folder.cleanup)
+        self.place = pathlib.Path(folder.name)
+        self.environment = environment() | {"XDG_RUNTIME_DIR": folder.name}
+
+    def run_command(self, *words):
+        return subprocess.run([DAEDALUS, "--log", "error", "run", "--", *words], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                              timeout=60, env=self.environment, check=False)
+
+    def folders(self):
+        return sorted(self.place.glob("daedalus-run-*"))
+
+    def test_the_next_run_sweeps_it(self):
+        # The daemon, the run and their folder: all die as they stand.
+        # Children of the run, which is ours: this and the daemon.
+        kill = (
+            'for status in /proc/[0-9]*/status; do\n'
+            '    pid=${status#/proc/}; pid=${pid%/status}\n'
+            '    grep -qs "^PPid:[[:space:]]*$PPID$" $status && [ $pid != $$ ] && kill -9 $pid\n'
+            'done\nkill -9 $PPID'
+        )
+        killed = self.run_command("sh", "-c", kill)
+        self.assertNotEqual(killed.returncode, 0)
+        self.assertEqual(len(self.folders()), 1)
+        self.assertEqual(self.run_command("true").returncode, 0)
+        self.assertEqual(self.folders(), [])
+
+    def test_what_is_used_or_somebody_elses_stays(self):
+        (self.place / "daedalus-run-others").mkdir()
+        inner = self.run_command(DAEDALUS, "--log", "error", "run", "--", "sh", "-c", f"ls -d {self.place}/daedalus-run-*")
+        self.assertEqual(inner.returncode, 0, inner.stderr)
+        self.assertEqual(len(inner.stdout.split()), 3, inner.stdout)
+        self.assertEqual([path.name for path in self.folders()], ["daedalus-run-others"])
+
+
 if __name__ == "__main__":
     cases.main()
