@@ -11,53 +11,12 @@ extern "C" {
 #include <climits>
 #include <vector>
 
+#include "container_traits.h"
 #include "extradata.h"
 #include "length_prefixed.h"
-#include "vc1_framing.h"
 
 namespace daedalus::tools {
 namespace {
-
-/// The names by which a container says that Xvid made an MPEG-4 stream.
-bool isXvid(uint32_t tag) {
-    constexpr uint32_t kTags[] = {MKTAG('X', 'V', 'I', 'D'), MKTAG('X', 'V', 'I', 'X'), MKTAG('R', 'M', 'P', '4'),
-                                  MKTAG('Z', 'M', 'P', '4'), MKTAG('S', 'I', 'P', 'P')};
-    return std::ranges::find(kTags, tag) != std::end(kTags);
-}
-
-std::optional<v4l2::Codec> codecOf(const AVCodecParameters& parameters) {
-    switch (parameters.codec_id) {
-        case AV_CODEC_ID_H264:
-            return v4l2::Codec::H264;
-        case AV_CODEC_ID_HEVC:
-            return v4l2::Codec::Hevc;
-        case AV_CODEC_ID_VP8:
-            return v4l2::Codec::Vp8;
-        case AV_CODEC_ID_VP9:
-            return v4l2::Codec::Vp9;
-        case AV_CODEC_ID_AV1:
-            return v4l2::Codec::Av1;
-        case AV_CODEC_ID_MPEG2VIDEO:
-            return v4l2::Codec::Mpeg2;
-        case AV_CODEC_ID_MPEG1VIDEO:
-            return v4l2::Codec::Mpeg1;
-        case AV_CODEC_ID_MPEG4:
-            return isXvid(parameters.codec_tag) ? v4l2::Codec::Xvid : v4l2::Codec::Mpeg4;
-        case AV_CODEC_ID_H263:
-        case AV_CODEC_ID_H263P:
-            return v4l2::Codec::H263;
-        case AV_CODEC_ID_FLV1:
-            return v4l2::Codec::Flv1;
-        case AV_CODEC_ID_MJPEG:
-            return v4l2::Codec::Mjpeg;
-        case AV_CODEC_ID_VC1:
-            return v4l2::Codec::Vc1G;
-        case AV_CODEC_ID_WMV3:
-            return v4l2::Codec::Vc1L;
-        default:
-            return std::nullopt;
-    }
-}
 
 std::span<const std::byte> asBytes(const uint8_t* data, int size) {
     return {reinterpret_cast<const std::byte*>(data), data != nullptr && size > 0 ? static_cast<size_t>(size) : 0};
@@ -67,9 +26,9 @@ Fraction orElse(AVRational value, Fraction fallback) {
     return value.num > 0 && value.den > 0 ? Fraction{value.num, value.den} : fallback;
 }
 
-/// What makes Annex B of H.264 and HEVC behind lengths.
+/// What makes start codes of lengths.
 Outcome<FilterPtr> makeFilter(v4l2::Codec codec, const AVStream& stream, const std::string& path) {
-    const char* name = codec == v4l2::Codec::H264 ? "h264_mp4toannexb" : "hevc_mp4toannexb";
+    const char* const name = containerTraitsOf(codec).startCodeFilter;
     AVBSFContext* raw = nullptr;
     const AVBitStreamFilter* kind = av_bsf_get_by_name(name);
     if (kind == nullptr || av_bsf_alloc(kind, &raw) < 0)
@@ -169,19 +128,15 @@ private:
     std::optional<Packet> packet() {
         auto bytes = asBytes(packet_->data, packet_->size);
         const bool isKey = (packet_->flags & AV_PKT_FLAG_KEY) != 0;
-        if (info_.codec == v4l2::Codec::Vc1L) framed_ = vc1FrameLayer(bytes, isKey);
-        if (info_.codec == v4l2::Codec::Vc1G) framed_ = vc1WithStartCode(bytes);
+        const ContainerTraits& traits = containerTraitsOf(info_.codec);
+        if (traits.framed) framed_ = traits.framed(bytes, isKey);
         if (!framed_.empty()) bytes = framed_;
-        // Pictures of MPEG-1 and MPEG-2 before the first sequence header lack their references: with a header they would come
-        // out as garbage. After such AV1 frames libdav1d would refuse the key frame, too.
-        const bool onlyBeforeKey =
-            info_.codec == v4l2::Codec::Mpeg2 || info_.codec == v4l2::Codec::Mpeg1 || info_.codec == v4l2::Codec::Av1;
-        const bool headersMayCome = !onlyBeforeKey || isKey;
+        const bool headersMayCome = !traits.headersWithKeyOnly || isKey;
         if (headersMayCome && std::exchange(awaitsHeaders_, false)) {
             const AVCodecParameters& parameters = filter_ ? *filter_->par_out : *stream_->codecpar;
             auto headers = asBytes(parameters.extradata, parameters.extradata_size);
             std::vector<std::byte> sequence;
-            if (info_.codec == v4l2::Codec::Vc1L) headers = sequence = vc1SequenceLayer(headers, info_.width, info_.height);
+            if (traits.sequence) headers = sequence = traits.sequence(headers, info_.width, info_.height);
             extended_ = withExtradata(info_.codec, headers, bytes);
             if (!extended_.empty()) bytes = extended_;
         }

@@ -2,14 +2,15 @@
 
 #include <cstdint>
 
+#include "container_traits.h"
+
 namespace daedalus::tools {
 
 size_t lengthBytes(v4l2::Codec codec, std::span<const std::byte> extradata) {
-    // Both records start with their version, 1; Annex B starts with zeros.
-    constexpr size_t kInAvc = 4;
-    constexpr size_t kInHevc = 21;
-    if (codec != v4l2::Codec::H264 && codec != v4l2::Codec::Hevc) return 0;
-    const size_t where = codec == v4l2::Codec::H264 ? kInAvc : kInHevc;
+    const ContainerTraits& traits = containerTraitsOf(codec);
+    if (!traits.startCodeFilter) return 0;
+    // The records start with their version, 1; Annex B starts with zeros.
+    const size_t where = traits.lengthsAt;
     if (extradata.size() <= where || extradata[0] != std::byte{1}) return 0;
     return std::to_integer<size_t>(extradata[where] & std::byte{3}) + 1;
 }

@@ -35,7 +35,7 @@ unsigned kindOf(v4l2::Codec codec, const Stream& bytes, size_t place) {
 
 /// The units of the stream cut at `places`, without the zeros around them, and the buffer that each starts in.
 std::vector<Stream> unitsOf(v4l2::Codec codec, const Stream& bytes, const Places& places) {
-    AccessUnits units(codec);
+    AccessUnits units(codec::traitsOf(codec));
     std::vector<Stream> all;
     const auto take = [&] {
         while (auto unit = units.pop()) {

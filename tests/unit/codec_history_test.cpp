@@ -1,7 +1,7 @@
 // What is decoded again after a drain, and which access units need nothing before them.
 #include <catch2/catch.hpp>
 
-#include "../../src/codec/bitstream/random_access.h"
+#include "../../src/codec/codec_traits.h"
 #include "../../src/codec/ffmpeg/history.h"
 #include "codec_support.h"
 
@@ -94,12 +94,12 @@ TEST_CASE("units that start afresh are told from the rest") {
         }
         for (const AccessUnit& unit : stream->units) {
             const std::span<const std::byte> bytes(unit.bytes);
-            CHECK(codec::bitstream::startsAfresh(codec, {reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}) ==
+            CHECK(codec::traitsOf(codec).startsAfresh({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}) ==
                   unit.key);
         }
     }
     const auto afresh = [](v4l2::Codec codec, std::initializer_list<uint8_t> bytes) {
-        return codec::bitstream::startsAfresh(codec, {bytes.begin(), bytes.size()});
+        return codec::traitsOf(codec).startsAfresh({bytes.begin(), bytes.size()});
     };
     // Behind parameter sets; a partition of data is no IDR picture.
     CHECK(afresh(v4l2::Codec::H264, {0, 0, 1, 0x67, 1, 0, 0, 0, 1, 0x65, 0x88}));

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "start_code.h"
-#include "vc1.h"
 
 namespace daedalus::codec::bitstream {
 namespace {
@@ -21,47 +20,10 @@ bool startsWithCode(const std::vector<uint8_t>& bytes, size_t from) {
     return zeros >= from + 2 && zeros < bytes.size() && bytes[zeros] == 1;
 }
 
-std::unique_ptr<Syntax> makeSyntax(v4l2::Codec codec) {
-    switch (codec) {
-        case v4l2::Codec::H264:
-            return makeH264Syntax();
-        case v4l2::Codec::Hevc:
-            return makeHevcSyntax();
-        case v4l2::Codec::Mpeg2:
-        case v4l2::Codec::Mpeg1:
-            return makeMpeg2Syntax();
-        case v4l2::Codec::Mpeg4:
-        case v4l2::Codec::Xvid:
-            return makeMpeg4Syntax();
-        case v4l2::Codec::Vc1G:
-            return makeVc1Syntax();
-        default:
-            return nullptr;
-    }
-}
-
-std::optional<StreamHeader> frameHeader(v4l2::Codec codec, Bytes frame, const std::optional<StreamHeader>& before) {
-    switch (codec) {
-        case v4l2::Codec::Vp8:
-            return vp8Header(frame);
-        case v4l2::Codec::Vp9:
-            return vp9Header(frame);
-        case v4l2::Codec::Av1:
-            return av1Header(frame, before);
-        case v4l2::Codec::H263:
-            return h263Header(frame);
-        case v4l2::Codec::Flv1:
-            return flv1Header(frame);
-        case v4l2::Codec::Mjpeg:
-            return jpegHeader(frame);
-        default:
-            return std::nullopt;
-    }
-}
-
 }  // namespace
 
-AccessUnits::AccessUnits(v4l2::Codec codec) : codec_(codec), syntax_(makeSyntax(codec)) {}
+AccessUnits::AccessUnits(const CodecTraits& traits)
+    : traits_(traits), syntax_(traits.makeSyntax ? traits.makeSyntax() : nullptr) {}
 
 bool AccessUnits::push(std::vector<uint8_t> bytes, uint64_t tag) {
     if (bytes.empty()) return true;
@@ -80,19 +42,16 @@ bool AccessUnits::push(std::vector<uint8_t> bytes, uint64_t tag) {
 }
 
 void AccessUnits::pushFrame(std::vector<uint8_t> bytes, uint64_t tag) {
-    if (codec_ == v4l2::Codec::Vc1L) {
-        pushVc1(bytes, tag);
-        return;
-    }
-    if (const auto header = frameHeader(codec_, bytes, header_)) header_ = header;
+    if (traits_.takeUnit) return pushLayers(bytes, tag);
+    if (auto header = traits_.header(bytes, header_)) header_ = std::move(header);
     ready_.push_back({std::move(bytes), tag, header_});
 }
 
-void AccessUnits::pushVc1(Bytes bytes, uint64_t tag) {
-    if (auto header = takeVc1SequenceLayer(bytes)) header_ = std::move(header);
+void AccessUnits::pushLayers(Bytes bytes, uint64_t tag) {
+    if (auto header = traits_.takeHeader(bytes)) header_ = std::move(header);
     while (!bytes.empty()) {
-        const Bytes frame = takeVc1Frame(bytes);
-        ready_.push_back({std::vector<uint8_t>(frame.begin(), frame.end()), tag, header_});
+        const Bytes unit = traits_.takeUnit(bytes);
+        ready_.push_back({std::vector<uint8_t>(unit.begin(), unit.end()), tag, header_});
     }
 }
 

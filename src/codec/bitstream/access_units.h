@@ -7,8 +7,8 @@
 #include <optional>
 #include <vector>
 
+#include "../codec_traits.h"
 #include "bit_reader.h"
-#include "daedalus/v4l2/formats.h"
 #include "stream_header.h"
 #include "syntax.h"
 
@@ -31,7 +31,7 @@ struct AccessUnit {
 /// back. Owned by one decoder.
 class AccessUnits {
 public:
-    explicit AccessUnits(v4l2::Codec codec);
+    explicit AccessUnits(const CodecTraits& traits);
 
     /// Takes a buffer's bytes. False if what has piled up without a border is too large and was dropped.
     [[nodiscard]] bool push(std::vector<uint8_t> bytes, uint64_t tag);
@@ -60,7 +60,7 @@ private:
     };
 
     void pushFrame(std::vector<uint8_t> bytes, uint64_t tag);
-    void pushVc1(Bytes bytes, uint64_t tag);
+    void pushLayers(Bytes bytes, uint64_t tag);
     void pushStream(std::vector<uint8_t> bytes, uint64_t tag);
     void append(std::vector<uint8_t> bytes, uint64_t tag);
     void passThrough();
@@ -73,7 +73,7 @@ private:
     void compact();
     void clear();
 
-    v4l2::Codec codec_;
+    const CodecTraits& traits_;
     std::unique_ptr<Syntax> syntax_;  ///< null where a buffer is a unit by definition
     std::deque<AccessUnit> ready_;
     std::optional<StreamHeader> header_;

@@ -1,4 +1,5 @@
 // AV1: the sequence header, and the frame header as far as its size.
+#include "codecs.h"
 #include "conformance.h"
 #include "hdr10.h"
 #include "obu.h"
@@ -171,6 +172,19 @@ std::optional<StreamHeader> av1Header(Bytes temporalUnit, const std::optional<St
     std::optional<StreamHeader> header = sequence ? std::optional(sequence->header) : before;
     if (header) header->format.hdr10 = hdr10;
     return header;
+}
+
+/// A shown key frame with its sequence header.
+bool av1StartsAfresh(Bytes unit) {
+    bool sequence = false;
+    while (const auto obu = takeObu(unit)) {
+        if (obu->type == kSequenceHeader) sequence = true;
+        if (obu->type != kFrame && obu->type != kFrameHeader) continue;
+        // show_existing_frame, frame_type and show_frame.
+        constexpr unsigned kShownKey = 0b0001;
+        return sequence && !obu->payload.empty() && obu->payload[0] >> 4U == kShownKey;
+    }
+    return false;
 }
 
 }  // namespace daedalus::codec::bitstream

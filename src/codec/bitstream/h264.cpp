@@ -2,9 +2,11 @@
 #include <array>
 #include <utility>
 
+#include "codecs.h"
 #include "conformance.h"
 #include "hdr10.h"
 #include "sei.h"
+#include "start_code.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -336,5 +338,16 @@ private:
 }  // namespace
 
 std::unique_ptr<Syntax> makeH264Syntax() { return std::make_unique<H264Syntax>(); }
+
+bool h264StartsAfresh(Bytes unit) {
+    constexpr unsigned kIdr = 5;
+    const auto picture = firstPicture(unit, [](uint8_t byte) { return (byte & 31U) >= 1 && (byte & 31U) <= kIdr; });
+    return picture && (*picture & 31U) == kIdr;
+}
+
+bool h264StartsAnew(const StreamHeader& before, const StreamHeader& now, bool frameThreads) {
+    // Frame threads that get a packet without a picture right behind a change of size lose pictures.
+    return (frameThreads && !before.format.sameSetup(now.format)) || before.filmGrain != now.filmGrain;
+}
 
 }  // namespace daedalus::codec::bitstream

@@ -1,9 +1,11 @@
 // HEVC: sequence and picture parameter sets of the base layer, and the first bits of slice segment headers.
 #include <array>
 
+#include "codecs.h"
 #include "conformance.h"
 #include "hdr10.h"
 #include "sei.h"
+#include "start_code.h"
 #include "syntax.h"
 #include "vui.h"
 
@@ -227,5 +229,11 @@ private:
 }  // namespace
 
 std::unique_ptr<Syntax> makeHevcSyntax() { return std::make_unique<HevcSyntax>(); }
+
+/// IDR and BLA pictures. Behind a CRA picture there may be some that refer to what is before it.
+bool hevcStartsAfresh(Bytes unit) {
+    const auto picture = firstPicture(unit, [](uint8_t byte) { return (byte >> 1 & 63U) < 32; });
+    return picture && (*picture >> 1 & 63U) >= 16 && (*picture >> 1 & 63U) <= 20;
+}
 
 }  // namespace daedalus::codec::bitstream

@@ -3,6 +3,7 @@
 #include <numeric>
 #include <utility>
 
+#include "codecs.h"
 #include "conformance.h"
 #include "syntax.h"
 #include "vui.h"
@@ -179,5 +180,11 @@ private:
 }  // namespace
 
 std::unique_ptr<Syntax> makeMpeg2Syntax() { return std::make_unique<Mpeg2Syntax>(); }
+
+bool mpeg2StartsAnew(const StreamHeader& before, const StreamHeader& now, bool) {
+    const auto aspect = [](const StreamFormat& format) { return std::pair(format.pixelAspectNum, format.pixelAspectDen); };
+    const bool fieldRows = before.format.interlaced != now.format.interlaced && (now.format.visible.height + 15) / 16 % 2 != 0;
+    return before.format.visible != now.format.visible || aspect(before.format) != aspect(now.format) || fieldRows;
+}
 
 }  // namespace daedalus::codec::bitstream

@@ -1,6 +1,7 @@
 // MPEG-4 part 2 (ISO/IEC 14496-2): visual object, video object layer and VOP start codes.
 #include <bit>
 
+#include "codecs.h"
 #include "conformance.h"
 #include "syntax.h"
 #include "vui.h"
@@ -155,5 +156,9 @@ private:
 }  // namespace
 
 std::unique_ptr<Syntax> makeMpeg4Syntax() { return std::make_unique<Mpeg4Syntax>(); }
+
+bool mpeg4StartsAnew(const StreamHeader& before, const StreamHeader& now, bool) {
+    return before.format.visible != now.format.visible;
+}
 
 }  // namespace daedalus::codec::bitstream

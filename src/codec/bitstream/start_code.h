@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "bit_reader.h"
 
@@ -21,6 +22,14 @@ inline constexpr size_t kNoStartCode = SIZE_MAX;
         ++one;
     }
     return kNoStartCode;
+}
+
+/// The first byte of the first unit behind a start code for which `isPicture` says so; nothing if there is none.
+template <class IsPicture>
+[[nodiscard]] std::optional<uint8_t> firstPicture(Bytes unit, const IsPicture& isPicture) {
+    for (size_t code = findStartCode(unit, 0); code != kNoStartCode; code = findStartCode(unit, code + 3))
+        if (code + 3 < unit.size() && isPicture(unit[code + 3])) return unit[code + 3];
+    return std::nullopt;
 }
 
 }  // namespace daedalus::codec::bitstream

@@ -1,4 +1,5 @@
 // VP8 and VP9 frame headers.
+#include "codecs.h"
 #include "colorimetry.h"
 #include "conformance.h"
 #include "stream_header.h"
@@ -116,6 +117,19 @@ std::optional<StreamHeader> vp9Header(Bytes superframe) {
         rest = rest.subspan(size);
     }
     return header;
+}
+
+bool vp8StartsAfresh(Bytes unit) { return !unit.empty() && (unit[0] & 1U) == 0; }
+
+size_t vp9PicturesIn(Bytes packet) {
+    constexpr uint8_t kMarkerMask = 0xE0;
+    constexpr uint8_t kMarker = 0xC0;
+    if (packet.empty()) return 1;
+    const uint8_t last = packet.back();
+    if ((last & kMarkerMask) != kMarker) return 1;
+    const size_t frames = (last & 7U) + 1;
+    const size_t index = 2 + frames * ((last >> 3 & 3U) + 1);
+    return packet.size() >= index && packet[packet.size() - index] == last ? frames : 1;
 }
 
 }  // namespace daedalus::codec::bitstream

@@ -14,8 +14,7 @@ extern "C" {
 #include <vector>
 
 #include "../bitstream/access_units.h"
-#include "../bitstream/colorimetry.h"
-#include "../bitstream/random_access.h"
+#include "../codec_traits.h"
 #include "cost.h"
 #include "daedalus/base/log.h"
 #include "frame.h"
@@ -62,7 +61,7 @@ bool fillPacket(AVPacket& packet, std::vector<uint8_t> bytes, memory::Budget::Sh
 class AvDecoder final : public Decoder {
 public:
     AvDecoder(v4l2::Codec codec, const AVCodec* decoder, const DecoderOptions& options)
-        : codec_(codec), decoder_(decoder), options_(options), units_(codec), threads_(codec) {
+        : traits_(traitsOf(codec)), decoder_(decoder), options_(options), units_(traits_), threads_(traits_) {
         if (!options_.memory) return;
         pictures_ = std::make_unique<PictureMemory>(codec, options_.memory);
         kept_ = memory::Budget::take(options_.memory, 0);
@@ -198,10 +197,11 @@ private:
 
     /// True if libavcodec may hold pictures that it gives at the end only.
     [[nodiscard]] bool holdsFrames() const {
-        // FFmpeg says that these delay, for the sake of those that share their decoder.
-        if (!context_ || codec_ == v4l2::Codec::H263 || codec_ == v4l2::Codec::Flv1) return false;
-        return (decoder_->capabilities & AV_CODEC_CAP_DELAY) != 0 || (context_->active_thread_type & FF_THREAD_FRAME) != 0;
+        if (!context_ || traits_.delaysByNameOnly) return false;
+        return (decoder_->capabilities & AV_CODEC_CAP_DELAY) != 0 || hasFrameThreads();
     }
+
+    [[nodiscard]] bool hasFrameThreads() const { return (context_->active_thread_type & FF_THREAD_FRAME) != 0; }
 
     /// Decodes one access unit, or one of the history again; false if there is none.
     Result<bool> decodeNext() {
@@ -215,7 +215,7 @@ private:
         auto unit = postponed_ ? std::exchange(postponed_, std::nullopt) : units_.pop();
         if (!unit) return false;
         std::ignore = keep(0);
-        if (std::exchange(mustCatchUp_, false) && !bitstream::startsAfresh(codec_, unit->bytes)) {
+        if (std::exchange(mustCatchUp_, false) && !traits_.startsAfresh(unit->bytes)) {
             history_.rewind();
             postponed_ = std::move(unit);
             return true;
@@ -233,7 +233,7 @@ private:
         if (unit.header) {
             if (const auto result = noteHeader(*unit.header); !result) return result;
         }
-        if (needsSetup(codec_) && !setupKnown()) {
+        if (traits_.leastSetup && !setupKnown()) {
             results_.push_back(Damaged{unit.tag, "no sequence header before it that libavcodec can use"});
             return {};
         }
@@ -256,10 +256,10 @@ private:
     }
 
     Result<> noteHeader(const bitstream::StreamHeader& header) {
-        if (context_ && header_ && startsAnew(*context_, codec_, *header_, header)) {
+        if (context_ && header_ && traits_.startsAnew(*header_, header, hasFrameThreads())) {
             if (const auto result = drainContext(); !result) return result;
             forget();
-            if (needsSetup(codec_) || header_->filmGrain != header.filmGrain) closeContext();
+            if (traits_.leastSetup || header_->filmGrain != header.filmGrain) closeContext();
         }
         if (context_ && header.maxPixels > (header_ ? header_->maxPixels : 0)) {
             // libdav1d learns how large frames may be when it is opened.
@@ -269,7 +269,7 @@ private:
         }
         if (header_ && header_->setup != header.setup) setupRefused_ = false;
         header_ = header;
-        if (context_) raiseReorderDepth(*context_, codec_, header);
+        if (context_) raiseReorderDepth(*context_, traits_, header);
         return {};
     }
 
@@ -277,7 +277,7 @@ private:
 
     /// libdav1d allocates its pictures by itself, so that what they may need at most is taken for as long as it is open.
     Result<> takeForDav1d() {
-        if (codec_ != v4l2::Codec::Av1 || !options_.memory || !header_) return {};
+        if (!traits_.allocatesPictures || !options_.memory || !header_) return {};
         const unsigned frameThreads = options_.threadType == ThreadType::Frame ? options_.threads : 1;
         const StreamFormat& format = header_->format;
         const uint64_t needed = bytesOfDav1d(format, std::min(header_->maxPixels, options_.maxPixels), frameThreads);
@@ -289,7 +289,7 @@ private:
 
     Result<> open() {
         if (const auto taken = takeForDav1d(); !taken) return taken;
-        auto opened = openContext(codec_, decoder_, options_, header_, pictures_.get());
+        auto opened = openContext(traits_, decoder_, options_, header_, pictures_.get());
         if (!opened) return fail(opened.error());
         context_ = *std::move(opened);
         // A header that it does not take is the stream's fault.
@@ -299,7 +299,7 @@ private:
 
     Result<> decode(bitstream::AccessUnit unit) {
         const bool kept = holdsFrames();
-        const bool afresh = kept && bitstream::startsAfresh(codec_, unit.bytes);
+        const bool afresh = kept && traits_.startsAfresh(unit.bytes);
         const PacketPtr packet(av_packet_alloc());
         memory::Budget::Share share;
         if (options_.memory) share = memory::Budget::take(options_.memory, unit.bytes.size());
@@ -386,7 +386,7 @@ private:
         if (isKey && frame->pts != AV_NOPTS_VALUE) reportLost(frame->pts);
         if (isKey && holdsFrames()) history_.keyFrame(frame->pts);
         sawKeyFrame_ = sawKeyFrame_ || isKey;
-        if (!sawKeyFrame_ && needsKeyFrame(codec_)) frame->flags |= AV_FRAME_FLAG_CORRUPT;
+        if (!sawKeyFrame_ && traits_.needsKeyFrame) frame->flags |= AV_FRAME_FLAG_CORRUPT;
         // Of what stands before a resume point nothing is shown, but where the stream begins, all of it.
         if (frame->pts <= seekUntil_ && (frame->flags & AV_FRAME_FLAG_CORRUPT)) return;
         seekUntil_ = 0;
@@ -395,7 +395,7 @@ private:
         if (const FieldOrder order = fieldOrderOf(*frame); order != FieldOrder::Unsaid) fieldOrder_ = order;
         if (fieldOrder_ != FieldOrder::Unsaid) unit.bottomFirst = unit.interlaced && fieldOrder_ == FieldOrder::BottomFirst;
         auto format = formatOf(*frame, unit);
-        if (format && codec_ == v4l2::Codec::Mjpeg) completeJpeg(*format);
+        if (format && traits_.colorimetry) complete(*format);
         if (format)
             results_.push_back(makeFrame(std::move(frame), *format, unit.tag));
         else
@@ -403,9 +403,10 @@ private:
                                                      std::to_string(frame->height) + " is more than a node can show"});
     }
 
-    /// JPEG has no fields for colours; deeper samples than 8 bits stand in the high bits of 16, but for RGB.
-    void completeJpeg(StreamFormat& format) const {
-        format.colorimetry = bitstream::jpegColorimetry();
+    /// Of a codec without fields for colours, which is JPEG: deeper samples than 8 bits stand in the high bits of 16, but for
+    /// RGB.
+    void complete(StreamFormat& format) const {
+        format.colorimetry = traits_.colorimetry();
         const int bits = context_->bits_per_raw_sample;
         if (format.chroma != v4l2::Chroma::Rgb && bits > 8 && bits < format.bitDepth)
             format.zeroBits = static_cast<uint8_t>(format.bitDepth - bits);
@@ -422,7 +423,7 @@ private:
         return {};
     }
 
-    v4l2::Codec codec_;
+    const CodecTraits& traits_;
     const AVCodec* decoder_;
     DecoderOptions options_;
     bitstream::AccessUnits units_;

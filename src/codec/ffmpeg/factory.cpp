@@ -1,3 +1,4 @@
+#include "../codec_traits.h"
 #include "daedalus/base/log.h"
 #include "daedalus/codec/decoder.h"
 #include "decoder.h"
@@ -28,41 +29,8 @@ void logLine(void* object, int level, const char* format, va_list arguments) {
 
 /// The software decoder for `codec` in this libavcodec, or nullptr.
 const AVCodec* findDecoder(v4l2::Codec codec) {
-    const auto first = [](std::initializer_list<const char*> names) -> const AVCodec* {
-        for (const char* name : names)
-            if (const AVCodec* found = avcodec_find_decoder_by_name(name)) return found;
-        return nullptr;
-    };
-    switch (codec) {
-        case v4l2::Codec::H264:
-            return first({"h264"});
-        case v4l2::Codec::Hevc:
-            return first({"hevc"});
-        case v4l2::Codec::Vp8:
-            return first({"vp8", "libvpx"});
-        case v4l2::Codec::Vp9:
-            return first({"vp9", "libvpx-vp9"});
-        case v4l2::Codec::Av1:
-            // libavcodec's own "av1" only drives hardware.
-            return first({"libdav1d", "libaom-av1"});
-        case v4l2::Codec::Mpeg2:
-            return first({"mpeg2video"});
-        case v4l2::Codec::Mpeg1:
-            return first({"mpeg1video"});
-        case v4l2::Codec::Mpeg4:
-        case v4l2::Codec::Xvid:
-            return first({"mpeg4"});
-        case v4l2::Codec::H263:
-            return first({"h263"});
-        case v4l2::Codec::Flv1:
-            return first({"flv"});
-        case v4l2::Codec::Mjpeg:
-            return first({"mjpeg"});
-        case v4l2::Codec::Vc1G:
-            return first({"vc1"});
-        case v4l2::Codec::Vc1L:
-            return first({"wmv3"});
-    }
+    for (const char* name : traitsOf(codec).decoders)
+        if (const AVCodec* found = name ? avcodec_find_decoder_by_name(name) : nullptr) return found;
     return nullptr;
 }
 

@@ -5,21 +5,20 @@
 #include <deque>
 #include <optional>
 
+#include "../codec_traits.h"
 #include "av.h"
-#include "daedalus/v4l2/formats.h"
 
 namespace daedalus::codec::ffmpeg {
 
 /// With N frame threads, libavcodec answers to each packet with the outcome of the one that was sent N-1 packets before, in
-/// order. This keeps the account, so that an outcome's packet is known; and it knows of each codec a filler: a packet that
-/// holds no picture and leaves the decoder's state alone. N-1 of them bring out what is held, and decoding goes on behind them
-/// as if they had never been. (An end of the stream would bring it out too, but would forget all references.) Owned by one
-/// decoder.
+/// order. This keeps the account, so that an outcome's packet is known; and it knows the codec's filler. N-1 of them bring out
+/// what is held, and decoding goes on behind them as if they had never been. (An end of the stream would bring it out too, but
+/// would forget all references.) Owned by one decoder.
 class FrameThreads {
 public:
     static constexpr int64_t kFiller = -1;
 
-    explicit FrameThreads(v4l2::Codec codec) : codec_(codec) {}
+    explicit FrameThreads(const CodecTraits& traits) : traits_(traits) {}
 
     /// The packet is sent. Gives the pts of the one whose outcome comes with it; nothing while the threads fill.
     [[nodiscard]] std::optional<int64_t> sent(const AVCodecContext& context, const AVPacket& packet);
@@ -31,7 +30,7 @@ public:
     void clear() { held_.clear(); }
 
 private:
-    v4l2::Codec codec_;
+    const CodecTraits& traits_;
     std::deque<int64_t> held_;
 };
 
