@@ -54,8 +54,6 @@ inline constexpr size_t kFillerBytes = 1024;
 
 /// A request or reply whose body is longer travels in a memfd instead of the message (kRequestLarge).
 inline constexpr uint32_t kMaxInlineBytes = 4096;
-/// Not even by memfd: the call fails with ENOMEM.
-inline constexpr uint32_t kMaxBodyBytes = 32U << 20;
 /// Descriptors that one request may carry: the planes of a buffer.
 inline constexpr uint32_t kMaxRequestFds = 8;
 /// Descriptors that one reply may carry.
