@@ -195,6 +195,7 @@ void AccessUnits::takeUnit(size_t begin, size_t end) {
     hasPicture_ = true;
     owesPicture_ = owesPicture_ || (kind == UnitKind::PictureStart && syntax_->owesPicture());
     awaitsField_ = syntax_->awaitsField();
+    isNotCoded_ = syntax_->isNotCoded();
     border_.reset();
     header_ = syntax_->header();
 }
@@ -207,6 +208,9 @@ void AccessUnits::emit(size_t end) {
     unit.header = header_;
     unit.owesPicture = std::exchange(owesPicture_, false);
     unit.awaitsField = awaitsField_;
+    const bool isPacked = unit.tag == std::exchange(lastTag_, unit.tag);
+    unit.isPlaceholder = isNotCoded_ && !isPacked && wasPacked_;
+    wasPacked_ = isPacked;
     if (start_ == 0 && end == pending_.size()) {
         unit.bytes = std::move(pending_);
         clear();
@@ -266,6 +270,7 @@ void AccessUnits::reset() {
     trusted_ = 0;
     first_.reset();
     tookBack_ = false;
+    wasPacked_ = false;
     if (syntax_) syntax_->restart();
 }
 

@@ -22,6 +22,8 @@ struct AccessUnit {
     bool endsStream = false;   ///< the stream says that it ends here; there may be no bytes then
     bool owesPicture = false;  ///< if no picture comes of it, it was lost
     bool awaitsField = false;  ///< it ends with a field whose other field is to come
+    /// Not coded, in place of a picture that came packed into the buffer before: it is not shown again.
+    bool isPlaceholder = false;
 };
 
 /// Cuts a stream into access units. A buffer with one whole unit goes straight through, but for a client's first ones: each of
@@ -92,6 +94,9 @@ private:
     bool hasPicture_ = false;       ///< the unit under way has picture data
     bool owesPicture_ = false;      ///< the unit under way, what AccessUnit says of it
     bool awaitsField_ = false;
+    bool isNotCoded_ = false;
+    uint64_t lastTag_ = UINT64_MAX;  ///< of the last unit that came out
+    bool wasPacked_ = false;         ///< that unit began in the buffer of the one before it
 
     /// What one buffer showed of how the client cuts.
     struct Evidence {

@@ -113,6 +113,7 @@ public:
     }
 
     bool owesPicture() const override { return owesPicture_; }
+    bool isNotCoded() const override { return isNotCoded_; }
     const std::optional<StreamHeader>& header() const override { return header_; }
     void restart() override {}
 
@@ -139,6 +140,7 @@ private:
         const bool coded = in.flag();
         // B pictures are not shown behind one reference only.
         owesPicture_ = in.ok() && coded && type != kBidirectional;
+        isNotCoded_ = in.ok() && !coded;
         if (!coded || !header_->format.interlaced) return;
         if (type != kIntra && type != kBidirectional) in.skip(1);
         in.skip(3);
@@ -150,6 +152,7 @@ private:
     v4l2::Conformance conformance_;
     unsigned timeBits_ = 1;
     bool owesPicture_ = false;
+    bool isNotCoded_ = false;
     v4l2::Colorimetry colours_ = colorimetry(2, 2, 2, Range::Unknown);
 };
 

@@ -40,6 +40,8 @@ public:
     [[nodiscard]] virtual bool isEnd(Bytes) const { return false; }
     /// True if a decoder that can decode the last picture shows one for it, in a stream that was not cut off before it.
     [[nodiscard]] virtual bool owesPicture() const { return false; }
+    /// True if the last picture says that it has no data: what was shown last is shown again.
+    [[nodiscard]] virtual bool isNotCoded() const { return false; }
     /// True if the last picture is a field whose other field is to come.
     [[nodiscard]] virtual bool awaitsField() const { return false; }
     /// The header of the last picture, or the last header if there was no picture yet.

@@ -230,6 +230,8 @@ private:
     }
 
     Result<> decodeUnit(bitstream::AccessUnit unit) {
+        // FFmpeg 6.0 and newer repeat the last picture at the end of a stream that ends with one.
+        if (unit.isPlaceholder) return {};
         if (unit.header) {
             if (const auto result = noteHeader(*unit.header); !result) return result;
         }
