@@ -181,6 +181,7 @@ CLI::App* addDecode(CLI::App& app, tools::DecodeOptions& options) {
     command->add_option("--framemd5", options.frameMd5, "Write each frame's MD5 as FFmpeg's framemd5 does (- for stdout)")
         ->type_name("FILE");
     command->add_option("-o", options.output, "Write raw frames (- for stdout)")->type_name("FILE");
+    command->add_flag("--output-corrupt", options.outputCorrupt, "Write damaged frames before the first key frame, too");
     addNumber(command, "--frames", options.frames, 0, UINT64_MAX, "Stop after so many frames; 0: after all of them");
     addNumber(command, "--timeout", options.timeoutSeconds, 1, UINT32_MAX,
               "Give up after so many seconds without progress (default: 10)")

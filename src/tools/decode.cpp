@@ -159,6 +159,7 @@ Outcome<> decode(const DecodeOptions& options) {
     ClientSettings settings;
     settings.memory = *memory;
     settings.capture = *format;
+    settings.outputCorrupt = options.outputCorrupt;
     settings.frames = options.frames;
     settings.patience = std::chrono::seconds(std::max(1U, options.timeoutSeconds));
     DecoderClient client(**endpoint, **source, writer, *dmabufs, settings);
@@ -170,6 +171,9 @@ Outcome<> decode(const DecodeOptions& options) {
                   summary.format, static_cast<double>(summary.frames) / writer.seconds());
     if (summary.damaged + summary.lost > 0)
         log::warn("{}: {} frames are damaged, {} were lost", options.input, summary.damaged, summary.lost);
+    if (summary.frames > 0 && summary.withheld > 0)
+        log::warn("{}: {} damaged frames before the first key frame were left out; --output-corrupt writes them", options.input,
+                  summary.withheld);
     return decoded ? written : decoded;
 }
 

@@ -36,6 +36,11 @@ Outcome<> DecoderClient::decode() {
         if (const auto done = feed(); !done) return done;
         if (const auto done = waitForNode(); !done) return done;
     }
+    if (summary_.frames == 0 && summary_.withheld > 0)
+        return failure(
+            "{} damaged frames before the first key frame were left out, and there are no others; "
+            "--output-corrupt writes them",
+            summary_.withheld);
     if (summary_.frames == 0)
         return failure("no picture could be decoded, {} were lost; check the file with ffprobe, and the node's log",
                        summary_.lost);
@@ -210,11 +215,10 @@ Outcome<> DecoderClient::deliver(const Dequeued& buffer) {
     const Sent& sent = sent_[buffer.timestampUs % sent_.size()];
     const bool known = sent.timestampUs == buffer.timestampUs;
     if (known && sent.discard) return {};
-    // What stands before the first key frame of a stream that begins in its middle: FFmpeg's command line does not show it
-    // either.
-    begun_ = begun_ || !damaged || (buffer.flags & V4L2_BUF_FLAG_KEYFRAME) != 0;
+    // In a stream that begins in its middle.
+    begun_ = begun_ || settings_.outputCorrupt || !damaged || (buffer.flags & V4L2_BUF_FLAG_KEYFRAME) != 0;
     if (!begun_) {
-        ++summary_.lost;
+        ++summary_.withheld;
         return {};
     }
 

@@ -35,6 +35,8 @@ struct ClientSettings {
     uint32_t memory = V4L2_MEMORY_MMAP;
     /// The CAPTURE format; nullptr: the one that is closest to FFmpeg's native order of the stream.
     const v4l2::RawFormat* capture = nullptr;
+    /// Damaged frames before the first key frame are given, too.
+    bool outputCorrupt = false;
     /// Ends after so many frames; 0: all.
     uint64_t frames = 0;
     /// Without any progress for so long, the node is given up.
@@ -45,7 +47,8 @@ struct ClientSettings {
 struct ClientSummary {
     uint64_t frames = 0;
     uint64_t damaged = 0;        ///< frames with the ERROR flag
-    uint64_t lost = 0;           ///< buffers with the ERROR flag and no frame, or one that lacks the stream's beginning
+    uint64_t lost = 0;           ///< buffers with the ERROR flag and no frame
+    uint64_t withheld = 0;       ///< damaged frames before the first key frame that were not given
     uint64_t sourceChanges = 0;  ///< after the first
     uint32_t width = 0;          ///< visible, of the last setup
     uint32_t height = 0;

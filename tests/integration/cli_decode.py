@@ -21,12 +21,12 @@ def _md5s(*command, stdin=subprocess.DEVNULL):
     return [line.split(",")[-1].strip() for line in done.stdout.splitlines() if line[0] != "#"]
 
 
-def decoded(path, stdin=subprocess.DEVNULL):
-    return _md5s(DAEDALUS, "decode", "--in-process", "--framemd5", "-", str(path), stdin=stdin)
+def decoded(path, *options, stdin=subprocess.DEVNULL):
+    return _md5s(DAEDALUS, "decode", "--in-process", *options, "--framemd5", "-", str(path), stdin=stdin)
 
 
-def reference(path):
-    return _md5s("ffmpeg", "-nostdin", "-v", "fatal", "-threads", "1", "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough",
+def reference(path, *options):
+    return _md5s("ffmpeg", "-nostdin", "-v", "fatal", "-threads", "1", *options, "-i", str(path), "-map", "0:v:0", "-fps_mode", "passthrough",
                  "-f", "framemd5", "-")
 
 
@@ -112,6 +112,26 @@ class Decode(unittest.TestCase):
         path.write_bytes(data[:32] + data[at:])
         self.assertGreater(len(reference(path)), 8)
         self.assertEqual(decoded(path), reference(path))
+
+    def test_a_stream_without_a_key_frame(self):
+        data = self.make("whole.h264", *_X264, "-bf", "0").read_bytes()
+        units = [b"\0\0\1" + unit.rstrip(b"\0") for unit in data.split(b"\0\0\1")[1:]]
+        middle = b"".join(unit for unit in units if unit[3] & 31 not in (5, 6))
+        path = self.folder / "middle.h264"
+        path.write_bytes(middle)
+        corrupt = reference(path, "-flags", "output_corrupt")
+        self.assertEqual(len(corrupt), 9)
+        # What the node shows as damaged is left out, and nothing is left: that is no success.
+        done = subprocess.run([DAEDALUS, "decode", "--in-process", "--framemd5", "-", str(path)], capture_output=True, text=True, timeout=60,
+                              check=False)
+        self.assertEqual((done.returncode, [line for line in done.stdout.splitlines() if line[0] != "#"]), (1, []))
+        self.assertIn("9 damaged frames before the first key frame were left out, and there are no others; --output-corrupt", done.stderr)
+        self.assertEqual(decoded(path, "--output-corrupt"), corrupt)
+        # With a key frame on its way, what is before it is left out.
+        path.write_bytes(middle + data)
+        self.assertEqual(len(reference(path)), 10)
+        self.assertEqual(decoded(path), reference(path))
+        self.assertEqual(decoded(path, "--output-corrupt"), reference(path, "-flags", "output_corrupt"))
 
     def test_an_ending_that_lies(self):
         path = self.make("stream.h264", *_X264)

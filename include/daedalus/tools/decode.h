@@ -25,6 +25,8 @@ struct DecodeOptions {
     std::string frameMd5;
     /// Where raw frames go: a file, "-" for stdout, or empty.
     std::string output;
+    /// Damaged frames before the first key frame count, too.
+    bool outputCorrupt = false;
     /// Stops after so many frames; 0: all.
     uint64_t frames = 0;
     /// Seconds without progress after which the node is given up.
