@@ -1,6 +1,7 @@
 // Files at the nodes' paths for programs whose system calls are served: what looks at a path, and opens nothing, sees them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
