@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""What people do with a decoder on any Debian: GStreamer plays a stream with non-square pixels, ffmpeg seeks before it decodes.
+"""What people do with a decoder on any Debian: GStreamer plays a stream with non-square pixels, ffmpeg seeks before it decodes, and
+reads a file once more behind its end, without --lenient-poll.
 
     everyday.py --daedalus PROGRAM --preload LIBRARY --cache FOLDER
 """
@@ -52,10 +53,29 @@ def seeking(under_test, at):
     return compared(expected, outcome, frames(outcome))
 
 
+def looping(under_test):
+    """It ends, and shows the file once: libavcodec does not start the device again after a drain."""
+    path = make(under_test, "loop.mp4", seconds=1)
+    expected = frames(under_test.execute(["ffmpeg", "-nostdin", "-v", "error", "-i", path, *_MD5]))
+    outcome = under_test.run("ffmpeg", "-nostdin", "-v", "error", "-stream_loop", "1", "-c:v", "h264_v4l2m2m", "-i", path, *_MD5, timeout=240)
+    return compared(expected, outcome, frames(outcome))
+
+
+def looping_till_told(under_test):
+    """SIGTERM ends what would go on for ever."""
+    path = make(under_test, "loop.mp4", seconds=1)
+    outcome = under_test.run("timeout", "--signal=TERM", "--kill-after=60", "5", "ffmpeg", "-nostdin", "-v", "error", "-stream_loop", "-1",
+                             "-c:v", "h264_v4l2m2m", "-i", path, "-f", "null", "-", timeout=120)
+    # It was told, and not killed after that.
+    return None if outcome.status == 124 else f"status {outcome.status}; {outcome.excerpt()}"
+
+
 def main():
     options = decoder.arguments(__doc__).parse_args()
     under_test = decoder.Decoder(options.daedalus, options.preload)
     cases = {"GStreamer, pixels of 16:11": lambda: anamorphic(under_test)}
+    cases["ffmpeg -stream_loop 1"] = lambda: looping(under_test)
+    cases["ffmpeg -stream_loop -1, and SIGTERM"] = lambda: looping_till_told(under_test)
     for at in ("0", "0.5", "1.3", "2.71"):
         cases[f"ffmpeg -ss {at}"] = lambda at=at: seeking(under_test, at)
     failed = 0
