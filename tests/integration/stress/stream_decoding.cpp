@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "daedalus/v4l2/formats.h"
+#include "skip.h"
 
 namespace daedalus::test {
 namespace {
@@ -22,7 +23,12 @@ std::vector<SynthStream> streamsOfAllCodecs(unsigned frames, uint32_t width, uin
         SynthOptions options;
         options.seed = static_cast<uint32_t>(coded.codec) + 1;
         if (coded.codec == v4l2::Codec::H264 || coded.codec == v4l2::Codec::Hevc) options.bframes = 2;
-        if (auto stream = synth(coded.codec, width, height, frames, options)) streams.push_back(*std::move(stream));
+        // There is no free encoder of VC-1; without one of another codec the test is less than it says.
+        if (coded.codec == v4l2::Codec::Vc1G || coded.codec == v4l2::Codec::Vc1L) continue;
+        if (auto stream = synth(coded.codec, width, height, frames, options))
+            streams.push_back(*std::move(stream));
+        else
+            skipWithoutEncoder();
     }
     return streams;
 }
