@@ -48,6 +48,49 @@ void fenced(const Work& work) {
     }
 }
 
+/// Tasks for a loop, and whether who brings one has to wake it.
+class Inbox {
+public:
+    /// True if the loop is to be woken. Any thread.
+    [[nodiscard]] bool push(std::function<void()> task) {
+        MutexLock lock(mutex_);
+        tasks_.push_back(std::move(task));
+        return asleep_.exchange(false, std::memory_order_relaxed);
+    }
+    /// Nobody needs to wake the loop: it looks here before it waits again. Loop thread.
+    void loopIsAwake() { asleep_.store(false, std::memory_order_relaxed); }
+    /// The loop is about to wait; false if it has to come back at once. Loop thread.
+    [[nodiscard]] bool loopMayWait() {
+        MutexLock lock(mutex_);
+        if (!tasks_.empty()) return false;
+        asleep_.store(true, std::memory_order_relaxed);
+        return true;
+    }
+    /// Runs the tasks that are there, not those that these bring. Returns whether there were any. Loop thread.
+    bool run() {
+        std::deque<std::function<void()>> batch = takeAll();
+        const bool any = !batch.empty();
+        while (!batch.empty()) {
+            const std::function<void()> task = std::move(batch.front());
+            batch.pop_front();
+            fenced(task);
+        }
+        return any;
+    }
+
+private:
+    std::deque<std::function<void()>> takeAll() {
+        MutexLock lock(mutex_);
+        return std::exchange(tasks_, {});
+    }
+
+    Mutex mutex_;
+    std::deque<std::function<void()>> tasks_ DAEDALUS_GUARDED_BY(mutex_);
+    /// The loop waits, or is about to, and nobody has woken it yet. Becomes true under the mutex only, where no task is left:
+    /// so whoever reads false brings the task before the loop looks again.
+    std::atomic<bool> asleep_ = true;
+};
+
 /// The handle and the callback of one registration. Outlives the registration until libuv has closed the handle, because
 /// libuv touches the handle until then, and because a callback may drop its own registration. Loop thread.
 struct Watch {
@@ -64,6 +107,7 @@ struct Watch {
 
     /// Calls the callback; if it dropped its own registration, what it captured goes once it has returned.
     void call(uint32_t happened) {
+        static_cast<Inbox*>(handle.any.loop->data)->loopIsAwake();
         ++depth;
         fenced([&] { callback(happened); });
         --depth;
@@ -129,76 +173,86 @@ void EventLoop::Registration::setEvents(uint32_t events) {
 }
 
 struct EventLoop::Impl {
-    uv_loop_t loop{};
+    uv_loop_t loop{};  ///< its data is the inbox
     // Not a uv_async_t: the loop spins in it for as long as the thread that woke it has not come back from its write(), and
     // where all cores decode, that thread is the one that the loop has just taken the core from.
     UniqueFd wakeUpFd;
     uv_poll_t wakeUp{};
+    uv_prepare_t beforeWait{};
+    uv_idle_t noWait{};  ///< active while tasks are left: the turn then only looks at what is ready
     std::atomic<std::thread::id> loopThread;
     std::atomic<bool> stopRequested = false;
-    Mutex mutex;
-    std::deque<std::function<void()>> tasks DAEDALUS_GUARDED_BY(mutex);
+    std::atomic<uint64_t> wakeUps = 0;
+    Inbox inbox;
 
+    [[nodiscard]] int start();
+    void close();
     /// Ends the loop's wait. Any thread, and safe in a signal handler.
     void wake() const { std::ignore = ::eventfd_write(wakeUpFd.get(), 1); }
-
-    std::deque<std::function<void()>> takeTasks() {
-        MutexLock lock(mutex);
-        return std::exchange(tasks, {});
-    }
-
-    /// Runs the tasks posted so far. Tasks that these post come in the next turn, so that I/O is never starved.
-    /// Returns whether there were any.
-    bool runTasks() {
-        std::deque<std::function<void()>> batch = takeTasks();
-        const bool any = !batch.empty();
-        while (!batch.empty()) {
-            const std::function<void()> task = std::move(batch.front());
-            batch.pop_front();
-            fenced(task);
-        }
-        return any;
-    }
+    void finishTurn();
 };
 
+int EventLoop::Impl::start() {
+    if (const int error = uv_loop_init(&loop); error < 0) return error;
+    loop.data = &inbox;
+    wakeUpFd = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    if (!wakeUpFd) return -errno;
+    if (const int error = uv_poll_init(&loop, &wakeUp, wakeUpFd.get()); error < 0) return error;
+    wakeUp.data = this;
+    beforeWait.data = this;
+    uv_idle_init(&loop, &noWait);
+    uv_prepare_init(&loop, &beforeWait);
+    uv_prepare_start(&beforeWait, [](uv_prepare_t* handle) { static_cast<Impl*>(handle->data)->finishTurn(); });
+    return uv_poll_start(&wakeUp, UV_READABLE, [](uv_poll_t* handle, int, int) {
+        auto* const impl = static_cast<Impl*>(handle->data);
+        impl->inbox.loopIsAwake();
+        eventfd_t count = 0;
+        std::ignore = ::eventfd_read(impl->wakeUpFd.get(), &count);
+    });
+}
+
+/// When all that was ready has been served: so what that has posted costs no wake-up.
+void EventLoop::Impl::finishTurn() {
+    inbox.loopIsAwake();
+    // What tasks post runs as well, but not for ever: I/O is never starved.
+    constexpr int kMostRounds = 3;
+    for (int round = 0; round < kMostRounds && inbox.run(); ++round) {
+    }
+    if (stopRequested) uv_stop(&loop);
+    if (inbox.loopMayWait())
+        uv_idle_stop(&noWait);
+    else
+        uv_idle_start(&noWait, [](uv_idle_t*) {});
+}
+
+void EventLoop::Impl::close() {
+    for (auto* handle : {reinterpret_cast<uv_handle_t*>(&wakeUp), reinterpret_cast<uv_handle_t*>(&beforeWait),
+                         reinterpret_cast<uv_handle_t*>(&noWait)})
+        uv_close(handle, nullptr);
+    // Unreferenced handles do not keep uv_run(): a registration that outlives its loop must not make this a hang.
+    uv_walk(
+        &loop, [](uv_handle_t* handle, void*) { uv_unref(handle); }, nullptr);
+    uv_run(&loop, UV_RUN_DEFAULT);
+    if (uv_loop_close(&loop) != 0) {
+        log::critical("event loop: destroyed while a registration is alive");
+        std::abort();
+    }
+}
+
 EventLoop::EventLoop() : impl_(std::make_unique<Impl>()) {
-    int error = uv_loop_init(&impl_->loop);
-    if (error == 0) {
-        impl_->wakeUpFd = UniqueFd(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
-        error = impl_->wakeUpFd ? uv_poll_init(&impl_->loop, &impl_->wakeUp, impl_->wakeUpFd.get()) : -errno;
-    }
-    if (error == 0) {
-        error = uv_poll_start(&impl_->wakeUp, UV_READABLE, [](uv_poll_t* handle, int, int) {
-            auto* const impl = static_cast<Impl*>(handle->data);
-            // Before the tasks: what is posted from now on wakes the loop again.
-            eventfd_t count = 0;
-            std::ignore = ::eventfd_read(impl->wakeUpFd.get(), &count);
-            impl->runTasks();
-            if (impl->stopRequested) uv_stop(&impl->loop);
-        });
-    }
-    if (error < 0) {
+    if (const int error = impl_->start(); error < 0) {
         // Without a loop there is no program, and a constructor has no Result.
         log::critical("event loop: cannot start: {}; raise the limit of open files (ulimit -n)", uv_strerror(error));
         std::abort();
     }
-    impl_->wakeUp.data = impl_.get();
 }
 
 EventLoop::~EventLoop() {
     // The tasks left over are run as loop tasks: for their sake this thread counts as the loop thread.
     impl_->loopThread = std::this_thread::get_id();
-    while (impl_->runTasks()) {
+    while (impl_->inbox.run()) {
     }
-    uv_close(reinterpret_cast<uv_handle_t*>(&impl_->wakeUp), nullptr);
-    // Unreferenced handles do not keep uv_run(): a registration that outlives its loop must not make this a hang.
-    uv_walk(
-        &impl_->loop, [](uv_handle_t* handle, void*) { uv_unref(handle); }, nullptr);
-    uv_run(&impl_->loop, UV_RUN_DEFAULT);
-    if (uv_loop_close(&impl_->loop) != 0) {
-        log::critical("event loop: destroyed while a registration is alive");
-        std::abort();
-    }
+    impl_->close();
 }
 
 void EventLoop::run() {
@@ -213,15 +267,12 @@ void EventLoop::stop() {
 }
 
 void EventLoop::post(std::function<void()> task) {
-    bool wasEmpty = false;
-    {
-        MutexLock lock(impl_->mutex);
-        wasEmpty = impl_->tasks.empty();
-        impl_->tasks.push_back(std::move(task));
-    }
-    // Whoever filled the empty queue has woken the loop, and it takes the whole queue at once.
-    if (wasEmpty) impl_->wake();
+    if (!impl_->inbox.push(std::move(task))) return;
+    ++impl_->wakeUps;
+    impl_->wake();
 }
+
+uint64_t EventLoop::wakeUps() const { return impl_->wakeUps; }
 
 bool EventLoop::isLoopThread() const { return impl_->loopThread.load() == std::this_thread::get_id(); }
 

@@ -48,6 +48,40 @@ TEST_CASE("posted tasks run in order on the loop thread") {
     CHECK_FALSE(loop.isLoopThread());
 }
 
+TEST_CASE("what is posted before the loop waits again wakes it once, and what its own tasks post not at all") {
+    EventLoop loop;
+    constexpr int kTasks = 10;
+    int ran = 0;
+    const auto afterTimer = loop.timer(1ms, 0ms, [&] {
+        for (int i = 0; i < kTasks; ++i) loop.post([&] { ++ran; });
+        loop.post([&] { loop.post([&] { loop.stop(); }); });
+    });
+    for (int i = 0; i < kTasks; ++i)
+        loop.post([&] {
+            ++ran;
+            loop.post([&] { ++ran; });
+        });
+    CHECK(loop.wakeUps() == 1);
+    loop.run();
+    CHECK(ran == 3 * kTasks);
+    CHECK(loop.wakeUps() == 1);
+}
+
+TEST_CASE("a loop that waits is woken by a post") {
+    EventLoop loop;
+    std::thread other;
+    const auto later = loop.timer(1ms, 0ms, [&] {
+        other = std::thread([&] {
+            // The loop waits now, or will look at the tasks before it does.
+            std::this_thread::sleep_for(5ms);
+            loop.post([&] { loop.stop(); });
+        });
+    });
+    loop.run();
+    other.join();
+    CHECK(loop.wakeUps() <= 1);
+}
+
 TEST_CASE("posts from many threads are all served, without a lost wake-up") {
     EventLoop loop;
     constexpr int perThread = 5000;

@@ -42,9 +42,11 @@ public:
     void run();
     /// Ends run() after the events at hand. Any thread, and signal handlers' callbacks.
     void stop();
-    /// Runs `task` soon on the loop thread, in the order of the posts. Any thread. Tasks posted after the end of run()
-    /// run when the loop is destroyed.
+    /// Runs `task` soon on the loop thread, in the order of the posts: when what is ready now has been served. Any thread.
+    /// Tasks posted after the end of run() run when the loop is destroyed.
     void post(std::function<void()> task);
+    /// How often a post has had to end the loop's wait: once for all that is posted before it waits again. Any thread.
+    [[nodiscard]] uint64_t wakeUps() const;
     /// True on the thread that is inside run().
     [[nodiscard]] bool isLoopThread() const;
 
