@@ -106,9 +106,12 @@ Result<memory::MemoryRef> CallFile::mmap(uint64_t offset, size_t length) { retur
 Result<memory::MemoryRef> CallFile::memoryAt(uint64_t offset, size_t length) const { return callee_->memoryAt(offset, length); }
 
 void CallFile::calleeChanged() {
-    if (listener_) listener_();
-    if (parked_.empty() || retryPosted_) return;
-    // Not here: the change comes from inside a handler or a queue.
+    if (parked_.empty()) {
+        if (listener_) listener_();
+        return;
+    }
+    if (retryPosted_) return;
+    // Not here: the change comes from inside a handler or a queue. What a waiting call takes is not told to poll() before.
     retryPosted_ = true;
     loop_.post([self = self_] {
         if (*self) (*self)->retryParked();
@@ -130,6 +133,7 @@ void CallFile::retryParked() {
         entry = parked_.erase(entry);
     }
     const auto self = self_;
+    if (listener_) listener_();
     for (auto& [parked, answer] : finished) {
         if (!*self) return;
         finish(*parked.row, std::move(parked.call), std::move(parked.reply), std::move(answer));

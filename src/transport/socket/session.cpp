@@ -195,6 +195,8 @@ void Session::eatSent() {
 }
 
 uint32_t Session::takeReplyFlags(bool verify) {
+    // The file tells of changes when the calls that wait for them have had their turn; this reply is sent before that.
+    if (file_) update();
     uint32_t flags = 0;
     if (!wantIn_) {
         // A byte that nobody is about to eat was left by a client that died. A client that is idle since has eaten long ago.
