@@ -10,11 +10,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <vector>
 
+#include "completions.h"
 #include "daedalus/base/log.h"
 #include "daedalus/daemon/run.h"
 #include "daedalus/daemon/serve.h"
@@ -27,6 +29,8 @@ namespace daedalus {
 namespace {
 
 constexpr int kUsage = 2;
+/// The command that the shells' completions ask; it is in no help.
+constexpr std::string_view kComplete = "complete";
 
 /// A pipe or a file that we open must not get the number of a standard descriptor that the caller closed.
 void fillStandardDescriptors() {
@@ -56,8 +60,7 @@ void addThreads(CLI::App* command, device::DeviceOptions& options) {
     addChoice<codec::ThreadType>(
         command, "--thread-type", options.threadType,
         {{"auto", codec::ThreadType::Auto}, {"frame", codec::ThreadType::Frame}, {"slice", codec::ThreadType::Slice}},
-        "How threads share one stream: auto, frame or slice")
-        ->type_name("TYPE");
+        "How threads share one stream");
 }
 
 void addLimits(CLI::App* command, device::Limits& limits) {
@@ -106,8 +109,7 @@ void addDecoder(CLI::App* command, device::DeviceOptions& options, daemon::NodeK
         addText(command, "--card", options.card, sizeof(v4l2_capability::card) - 1, "The device that the node names"),
         addChoice<v4l2::PlanesApi>(command, "--planes", options.planes,
                                    {{"multi", v4l2::PlanesApi::Multi}, {"single", v4l2::PlanesApi::Single}},
-                                   "Which API's buffers the node has, multi-planar or single-planar ones: multi, single")
-            ->type_name("API"),
+                                   "Which API's buffers the node has, multi-planar or single-planar ones"),
         command->add_flag("--lenient-poll", options.lenientPoll,
                           "poll() without POLLERR before streaming starts: mpv and OpenCV crash of it in libavcodec"),
     };
@@ -125,15 +127,11 @@ CLI::App* addRun(CLI::App& app, daemon::RunOptions& options) {
         "Use this device file of the host, as `serve --cuse` makes it; udev, and so GStreamer, is shown it too");
     device->type_name("/dev/videoN")->excludes(node)->excludes(attach);
     attach->excludes(node);
-    static const std::map<std::string, daemon::Reach> kReaches = {
-        {"auto", daemon::Reach::Auto}, {"preload", daemon::Reach::Preload}, {"notify", daemon::Reach::Notify}};
-    command
-        ->add_option(
-            "--reach", options.reach,
-            "How programs see the node: by a library that is loaded into them (preload), by serving their system calls "
-            "(notify), or auto")
-        ->type_name("WAY")
-        ->transform(CLI::CheckedTransformer(kReaches).description(""))
+    addChoice<daemon::Reach>(
+        command, "--reach", options.reach,
+        {{"auto", daemon::Reach::Auto}, {"preload", daemon::Reach::Preload}, {"notify", daemon::Reach::Notify}},
+        "How programs see the node: by a library that is loaded into them (preload), by serving their system calls "
+        "(notify), or auto")
         ->excludes(device);
     addDecoder(command, options.decoder, options.nodes, {device, attach});
     command->footer("daedalus run [OPTIONS] -- PROGRAM [ARGS...]");
@@ -171,9 +169,9 @@ CLI::App* addDecode(CLI::App& app, tools::DecodeOptions& options) {
                      "CAPTURE format: NV12, NV12M, YU12, YM12, P010, ... (default: the native one)")
         ->type_name("FOURCC");
     command->add_flag("--native", options.native, "Hash and write frames in FFmpeg's native order in spite of --capture");
-    command->add_option("--memory", options.memory, "Buffers: mmap, userptr or dmabuf")
-        ->type_name("KIND")
-        ->check(CLI::IsMember({"mmap", "userptr", "dmabuf"}).description(""));
+    addChoice<std::string>(command, "--memory", options.memory,
+                           {{"mmap", "mmap"}, {"userptr", "userptr"}, {"dmabuf", "dmabuf"}},
+                           "The kind of memory of its buffers");
     command
         ->add_option("--export-device", options.exportDevice,
                      "With --memory dmabuf: decode into buffers of this V4L2 device, a camera or a display")
@@ -248,6 +246,11 @@ int daedalusMain(std::vector<std::string> words) {
         command
             ->add_option("--log", options.log, "error, warning, info, debug, trace; ioctl prints every call; several by commas")
             ->type_name("LEVEL[,ioctl]");
+    if (subcommand == kComplete) {
+        const auto typed = std::span(words).subspan(1);
+        for (const std::string& word : completions(app, typed)) std::cout << word << '\n';
+        return written(EXIT_SUCCESS);
+    }
     const auto named = app.get_subcommands([&](const CLI::App* command) { return command->get_name() == subcommand; });
     if (!subcommand.empty() && named.empty()) {
         log::error("{}: no such command; see `daedalus --help`", subcommand);

@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,9 @@
 #include "daedalus/v4l2/formats.h"
 
 namespace daedalus {
+
+/// Between the words of an option's type, where it takes one of these and no other.
+inline constexpr const char* kOr = "|";
 
 /// An option that takes one word. `take` returns what is wrong with it, or nothing.
 CLI::Option* addWord(CLI::App* command, const std::string& name, std::function<std::string(const std::string&)> take,
@@ -52,18 +56,18 @@ CLI::Option* addNumber(CLI::App* command, const std::string& name, Number& into,
 template <class Value>
 CLI::Option* addChoice(CLI::App* command, const std::string& name, Value& into,
                        const std::vector<std::pair<std::string, Value>>& choices, const std::string& description) {
-    const auto take = [&into, choices](const std::string& text) -> std::string {
-        std::string known;
-        for (const auto& [word, value] : choices) {
-            if (word == text) {
-                into = value;
-                return {};
-            }
-            known += (known.empty() ? "" : ", ") + word;
-        }
-        return text + " is none of " + known;
+    const auto known = [choices](const std::string& between) {
+        std::string words;
+        for (const auto& [word, value] : choices) words += (words.empty() ? "" : between) + word;
+        return words;
     };
-    return addWord(command, name, take, description);
+    const auto take = [&into, choices, known](const std::string& text) -> std::string {
+        const auto found = std::ranges::find(choices, text, &std::pair<std::string, Value>::first);
+        if (found == choices.end()) return text + " is none of " + known(", ");
+        into = found->second;
+        return {};
+    };
+    return addWord(command, name, take, description)->type_name(known(kOr));
 }
 
 }  // namespace daedalus
