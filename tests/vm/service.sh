@@ -57,7 +57,7 @@ has_few_rights() {
     same 'no new privileges' 1 "$(status_of NoNewPrivs)"
     same 'a filter of system calls' 2 "$(status_of Seccomp)"
     # In tenths, 100 is a service without any limits.
-    systemd-analyze security --no-pager --threshold=35 daedalus.service >report || { tail -n 3 report; false; }
+    systemd-analyze security --no-pager --threshold=14 daedalus.service >report || { tail -n 3 report; false; }
     tail -n 1 report
 }
 serves_the_group() {
