@@ -60,11 +60,11 @@ clang() {
     die "no clang++: scripts/packages.txt names it"
 }
 
-# Installs what of packages.txt is missing, and says so.
-install_packages() {
+# Installs what of packages.txt is missing, of these sections beside those that every test needs, and says so.
+install_packages() { # [SECTION...]
     command -v dpkg-query >/dev/null || die "this is not Debian: install what scripts/packages.txt names by hand"
     missing=
-    for package in $(packages "$(release)" "To build" "To test" Checks VM Clients "Further clients"); do
+    for package in $(packages "$(release)" "To build" "To test" Checks VM Clients "Further clients" "$@"); do
         status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=none
         [ "$status" = installed ] || missing="$missing $package"
     done

@@ -8,6 +8,7 @@ import tree
 
 # The kernel's style, and make's, want tabs.
 TABBED = tree.ROOT / "subprojects/daedalus-shim"
+MAKEFILES = {tree.ROOT / "debian/rules"}
 
 TEXT = {".c", ".cpp", ".h", ".py", ".md", ".build", ".txt", ".sh", ".yml", ".supp", ""}
 LONG = {".c", ".cpp", ".h", ".py"}
@@ -48,7 +49,7 @@ def main():
                 failed += 1
                 print(f"{name}: not UTF-8")
             continue
-        for number, complaint in complaints_about(text, path.parent == TABBED and path.suffix != ".md"):
+        for number, complaint in complaints_about(text, path in MAKEFILES or (path.parent == TABBED and path.suffix != ".md")):
             failed += 1
             print(f"{name}:{number}: {complaint}")
         for number, complaint in long_rows(text) if path.name == ROWS else ():
