@@ -105,6 +105,7 @@ inline constexpr uint32_t kReplyCopyBack = 4;    ///< the body (in the message, 
 inline constexpr uint32_t kReplyNeedMemory = 8;  ///< send the call again with the fds of its USERPTR planes
 inline constexpr uint32_t kReplyReleased = 16;   ///< Kind::Released has something
 inline constexpr uint32_t kReplyClaim = 32;      ///< another user's session: send the call again after a Claim
+inline constexpr uint32_t kReplyHasty = 64;  ///< without kRequestNonblocking the daemon would have waited for a better answer
 
 /// A descriptor of the reply: where its number goes in the argument, and O_CLOEXEC.
 struct ReplyFd {

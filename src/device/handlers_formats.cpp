@@ -60,6 +60,19 @@ void write(v4l2_format& format, const v4l2::RawFormat& raw, const v4l2::FrameLay
     writeColour(pix, context.captureFormat().colorimetry);
 }
 
+/// The format in force of that queue.
+Result<> tell(const m2m::Context& context, v4l2_format& format) {
+    if (isOutput(format.type)) {
+        write(format, context.outputFormat());
+    } else if (isCapture(format.type)) {
+        const auto& capture = context.captureFormat();
+        write(format, *capture.raw, capture.layout, capture.field, context);
+    } else {
+        return fail(EINVAL);
+    }
+    return {};
+}
+
 std::vector<const v4l2::CodedFormat*> offeredCoded(const Device::Shared& device) {
     std::vector<const v4l2::CodedFormat*> offered;
     for (const auto& coded : v4l2::codedFormats())
@@ -130,17 +143,9 @@ Result<> enum_fmt(Session& session, v4l2_fmtdesc& desc, CallContext&) {
     return {};
 }
 
-Result<> g_fmt(Session& session, v4l2_format& format, CallContext&) {
-    const auto& context = session.context();
-    if (isOutput(format.type)) {
-        write(format, context.outputFormat());
-    } else if (isCapture(format.type)) {
-        const auto& capture = context.captureFormat();
-        write(format, *capture.raw, capture.layout, capture.field, context);
-    } else {
-        return fail(EINVAL);
-    }
-    return {};
+Result<> g_fmt(Session& session, v4l2_format& format, CallContext& call) {
+    if (isCapture(format.type) && call.mayWait && session.context().expectsHeaders()) return fail(EAGAIN);
+    return tell(session.context(), format);
 }
 
 Result<> try_fmt(Session& session, v4l2_format& format, CallContext&) {
@@ -156,7 +161,7 @@ Result<> try_fmt(Session& session, v4l2_format& format, CallContext&) {
     return {};
 }
 
-Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
+Result<> s_fmt(Session& session, v4l2_format& format, CallContext&) {
     const auto& pix = format.fmt.pix_mp;
     Result<> changed = fail(EINVAL);
     if (isOutput(format.type)) {
@@ -165,7 +170,7 @@ Result<> s_fmt(Session& session, v4l2_format& format, CallContext& call) {
         const auto adjusted = adjustCapture(session, pix);
         changed = session.context().changeCapture(*adjusted.raw, adjusted.width, adjusted.height, pix.field);
     }
-    return changed ? g_fmt(session, format, call) : changed;
+    return changed ? tell(session.context(), format) : changed;
 }
 
 Result<> enum_framesizes(Session& session, v4l2_frmsizeenum& sizes, CallContext&) {

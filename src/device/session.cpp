@@ -98,6 +98,7 @@ void Session::sourceChanged() {
     event.u.src_change.changes = V4L2_EVENT_SRC_CH_RESOLUTION;
     events_.push(event);
     if (!events_.isPending(V4L2_EVENT_SOURCE_CHANGE)) context().sourceChangeSeen();
+    changed_();
 }
 
 void Session::pushControlEvents() {

@@ -33,11 +33,12 @@ File::Ticket CallFile::ioctl(Call&& call, Reply&& reply) {
     Answer answer;
     answer.error = attempt(*row, call, answer);
     if (answer.error == EAGAIN) {
-        if (row->wait == Wait::Always || (row->wait == Wait::IfBlocking && !call.nonblocking.isSet())) {
+        if (row->wait == Wait::Always || (row->wait != Wait::Never && !call.nonblocking.isSet())) {
             parked_.push_back({++lastTicket_, row, std::move(call), std::move(reply)});
             return lastTicket_;
         }
-        answer.error = row->nothingThere;
+        answer.hasty = row->wait == Wait::Briefly;
+        answer.error = answer.hasty ? attempt(*row, call, answer, Patience::None) : row->nothingThere;
     }
     finish(*row, std::move(call), std::move(reply), std::move(answer));
     return 0;
@@ -54,10 +55,11 @@ void CallFile::refuse(Call&& call, Reply&& reply, int error) {
     reply.answer(std::move(answer));
 }
 
-int CallFile::attempt(const Row& row, Call& call, Answer& answer) {
+int CallFile::attempt(const Row& row, Call& call, Answer& answer, Patience patience) {
     if (call.faulted || call.payload.argument.size() != _IOC_SIZE(row.cmd)) return EFAULT;
     device::CallContext context;
     context.client = call.clientMemory.get();
+    context.mayWait = patience == Patience::Some;
     if (row.priority)
         if (auto ok = callee_->checkPriority(); !ok) return ok.error().value;
     auto& argument = call.payload.argument;
@@ -96,6 +98,7 @@ void CallFile::interrupt(Ticket ticket) {
         parked_.erase(entry);
         Answer answer;
         answer.error = EINTR;
+        if (parked.row->wait == Wait::Briefly) answer.error = attempt(*parked.row, parked.call, answer, Patience::None);
         finish(*parked.row, std::move(parked.call), std::move(parked.reply), std::move(answer));
         return;
     }

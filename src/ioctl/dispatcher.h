@@ -39,8 +39,9 @@ private:
         Reply reply;
     };
 
+    enum class Patience : uint8_t { Some, None };  ///< whether a handler may ask for a wait
     /// Runs the handler once. EAGAIN and a row that may wait: the caller parks.
-    [[nodiscard]] int attempt(const Row& row, Call& call, Answer& answer);
+    [[nodiscard]] int attempt(const Row& row, Call& call, Answer& answer, Patience patience = Patience::Some);
     [[nodiscard]] Result<> runHandler(const Row& row, Call& call, device::CallContext& context);
     static void refuse(Call&& call, Reply&& reply, int error);
     void finish(const Row& row, Call&& call, Reply&& reply, Answer&& answer);

@@ -112,7 +112,7 @@ constexpr auto kTable = std::to_array<Row>({
     ROW(VIDIOC_LOG_STATUS, log_status, {.kinds = kStateful}),
 
     ROW(VIDIOC_ENUM_FMT, enum_fmt, {.keep = UPTO(v4l2_fmtdesc, type)}),
-    ROW(VIDIOC_G_FMT, g_fmt, {.keep = UPTO(v4l2_format, type)}),
+    ROW(VIDIOC_G_FMT, g_fmt, {.keep = UPTO(v4l2_format, type), .wait = Wait::Briefly}),
     ROW(VIDIOC_S_FMT, s_fmt, {.priority = true}),
     ROW(VIDIOC_TRY_FMT, try_fmt),
     ROW(VIDIOC_ENUM_FRAMESIZES, enum_framesizes, {.kinds = kStateful, .keep = UPTO(v4l2_frmsizeenum, pixel_format)}),

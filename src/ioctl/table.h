@@ -18,6 +18,7 @@ namespace daedalus::ioctl {
 enum class Wait : uint8_t {
     Never,
     IfBlocking,  ///< unless the file is O_NONBLOCK
+    Briefly,     ///< the same; where it does not wait, or is interrupted, the handler answers without (CallContext::mayWait)
     Always,      ///< until a worker has let go, whatever the file says
 };
 

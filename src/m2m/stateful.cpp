@@ -83,7 +83,10 @@ Result<> StatefulContext::startCapture() {
 
 void StatefulContext::bufferQueued(queue::Queue& queue) {
     if (!strand_) return;
-    if (queue.isOutput()) patience_ = {};
+    if (queue.isOutput()) {
+        patience_ = {};
+        fed_ = resources_.clock.now();
+    }
     while (auto buffer = queue.take()) {
         if (queue.isOutput()) {
             strand_->input(*std::move(buffer));
@@ -96,6 +99,7 @@ void StatefulContext::bufferQueued(queue::Queue& queue) {
 void StatefulContext::stopStreaming(queue::Queue& queue) {
     if (queue.isOutput()) {
         if (strand_) strand_->flush();
+        fed_.reset();
         if (formats_.giveUpChanges(capture_.isStreaming())) listener_.streamDescribed();
         (void)machine_.on(DecoderEvent::OutputOff);
         return;
@@ -113,6 +117,15 @@ void StatefulContext::bufferDequeued(queue::Queue& queue) {
     if (queue.isOutput()) return;
     if (formats_.accept()) strand_->accept();
     if (!capture_.hasDone()) tellChange();
+}
+
+bool StatefulContext::expectsHeaders() {
+    if (stream() || capture_.isBusy() || !fed_ || !output_.isStreaming() || output_.hasFailed()) return false;
+    const auto left = *fed_ + resources_.limits.headersTime - resources_.clock.now();
+    if (left <= left.zero()) return false;
+    headers_ = resources_.loop.timer(std::chrono::ceil<std::chrono::milliseconds>(left), std::chrono::milliseconds::zero(),
+                                     [this] { listener_.changed(); });
+    return true;
 }
 
 void StatefulContext::streamFound(const codec::StreamFormat& format) {

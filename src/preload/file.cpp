@@ -33,7 +33,10 @@ Outcome exchangeFor(int fd, uint64_t session, Exchange& exchange) {
     exchange.file = fd;
     Outcome outcome = ::daedalus::preload::exchange(exchange);
     // What could not wait on the way waits here.
-    while (outcome == Outcome::Answered && exchange.hurried && exchange.reply.error == EAGAIN) {
+    const auto shouldWait = [&exchange] {
+        return exchange.hurried && (exchange.reply.error == EAGAIN || (exchange.reply.flags & proto::kReplyHasty) != 0);
+    };
+    while (outcome == Outcome::Answered && shouldWait()) {
         pollfd entry{fd, POLLIN | POLLOUT, 0};
         const timespec pause{0, kHurriedPauseNs};
         timespec left = pause;

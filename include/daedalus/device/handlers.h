@@ -14,6 +14,8 @@ class Session;
 /// What a handler may use beside the struct.
 struct CallContext {
     memory::ClientMemory* client = nullptr;  ///< may be null
+    /// Whether EAGAIN is an answer. Where it is not, a handler that would rather wait answers with what there is.
+    bool mayWait = true;
     /// A descriptor for the client, to be stored at passedOffset (bytes) of the argument; none unless a handler sets it.
     UniqueFd passedFd;
     int passedFlags = 0;
@@ -31,6 +33,7 @@ Result<> log_status(Session&, NoArgument&, CallContext&);
 
 // handlers_formats.cpp
 Result<> enum_fmt(Session&, v4l2_fmtdesc&, CallContext&);
+/// EAGAIN: better wait for the stream's headers.
 Result<> g_fmt(Session&, v4l2_format&, CallContext&);
 Result<> s_fmt(Session&, v4l2_format&, CallContext&);
 Result<> try_fmt(Session&, v4l2_format&, CallContext&);

@@ -81,6 +81,7 @@ struct PassedFile {
 struct Answer {
     int error = 0;          ///< errno for the client, 0 = success
     bool copyBack = false;  ///< write the payload back to the client (also on some errors: G_EXT_CTRLS)
+    bool hasty = false;     ///< a call on a file that waits would have waited for a better one
     Payload payload;        ///< the Call's payload, changed
     std::vector<PassedFd> fds;
     std::vector<PassedFile> files;

@@ -57,6 +57,9 @@ public:
 
     /// See Listener::sourceChanged().
     virtual void sourceChangeSeen() {}
+    /// True while the headers of what OUTPUT got last may be about to be found, for a client that has not set CAPTURE up.
+    /// Listener::changed() tells when that is over, by them or in vain.
+    [[nodiscard]] virtual bool expectsHeaders() { return false; }
     /// True from sourceChanged() until CAPTURE is set up for it.
     [[nodiscard]] virtual bool awaitsSetup() const { return false; }
 

@@ -17,6 +17,8 @@ struct SessionLimits {
     uint64_t memory = uint64_t{4} << 30;
     /// The longest that the decoder may be busy with one access unit; 0: for ever.
     std::chrono::milliseconds decodeTime{30'000};
+    /// How long a question for CAPTURE's format may wait for the headers of what OUTPUT got last.
+    std::chrono::milliseconds headersTime{100};
 };
 
 }  // namespace daedalus::m2m

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,7 @@ public:
     bool tells(uint32_t eventType) const override;
     const char* stateName() const override { return name(state()); }
     void sourceChangeSeen() override { formats_.seen(); }
+    bool expectsHeaders() override;
     bool awaitsSetup() const override { return formats_.awaitsSetup(); }
 
     /// DECODER_CMD STOP: begins a drain if both queues stream, or if CAPTURE is stopped only to answer a change of format;
@@ -95,6 +97,8 @@ private:
     std::unique_ptr<DecodeStrand> strand_;
     EventLoop::Registration watch_;
     EventLoop::Registration patience_;  ///< runs while OUTPUT has nothing for a starved worker
+    std::optional<Clock::Time> fed_;    ///< when OUTPUT, streaming, got its last buffer
+    EventLoop::Registration headers_;   ///< runs while somebody waits for headers
 };
 
 }  // namespace daedalus::m2m

@@ -101,9 +101,11 @@ void Calls::ioctl(Notification& call, ThreadView& thread) {
         collect(true);
         answered = askIoctl(call, thread, session, request);
     }
-    // What has no answer yet is asked for again, to be waited for: unless the file does not wait.
-    const bool nothingThere = answered && (answered->head.error == EAGAIN || answered->head.error == ENOENT);
-    if (nothingThere && !thread.isNonblocking(fd)) {
+    // What has no answer yet, or a hasty one, is asked for again, to be waited for: unless the file does not wait.
+    const auto isHasty = [](const proto::Reply& reply) {
+        return reply.error == EAGAIN || reply.error == ENOENT || (reply.flags & proto::kReplyHasty) != 0;
+    };
+    if (answered && isHasty(answered->head) && !thread.isNonblocking(fd)) {
         request.nonblocking = false;
         answered = askIoctl(call, thread, session, request);
     }

@@ -292,6 +292,7 @@ void Connection::answer(ioctl::Answer&& answer) {
 
     if (reply.error == 0)
         if (auto opened = openPassed(done.id, answer); !opened) reply.error = opened.error().value;
+    if (answer.hasty) reply.flags |= proto::kReplyHasty;
     std::vector<std::byte> body;
     if (answer.copyBack) {
         reply.flags |= proto::kReplyCopyBack;

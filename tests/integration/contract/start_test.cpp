@@ -5,6 +5,8 @@
 #include <thread>
 
 #include "decoding.h"
+#include "signals.h"
+#include "waiting.h"
 
 using namespace daedalus;
 using namespace daedalus::test;
@@ -35,6 +37,63 @@ TEST_CASE("S6 S7: headers give a source change, and queries after it the stream'
     selection.target = V4L2_SEL_TGT_COMPOSE_PADDED;
     REQUIRE(client.ioctl(VIDIOC_G_SELECTION, &selection) == 0);
     CHECK(selection.r.width == 64);
+}
+
+TEST_CASE("S7: on a file that waits, G_FMT(CAPTURE) waits for the headers of what OUTPUT got") {
+    using namespace std::chrono_literals;
+    device::Limits limits;
+    limits.session.headersTime = 1h;
+    TestNode node(limits);
+    V4l2Client client(node, 0);
+    REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 320, 240) == 0);
+    REQUIRE(client.request(kOutput, 3) == 0);
+    REQUIRE(client.streamOn(kOutput) == 0);
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 320);
+    REQUIRE(client.feed(0, "nothing\n") == 0);
+    // Others of its calls do not wait, and neither does it on a file that shall not.
+    CHECK(client.format(kOutput).fmt.pix_mp.width == 320);
+    client.file().setNonblocking(true);
+    CHECK(client.format(kCapture).fmt.pix_mp.width == 320);
+    client.file().setNonblocking(false);
+
+    v4l2_format format{};
+    format.type = kCapture;
+    {
+        Waiting asking([&] { return client.ioctl(VIDIOC_G_FMT, &format); });
+        CHECK(asking.result(50ms) == -1);
+        REQUIRE(client.feed(1, "size 64x48\n") == 0);
+        CHECK(asking.result(std::chrono::milliseconds(kPatienceMs)) == 0);
+    }
+    CHECK(format.fmt.pix_mp.width == 64);
+    CHECK(format.fmt.pix_mp.height == 48);
+}
+
+TEST_CASE("S7: where the headers do not come, or a signal does, G_FMT(CAPTURE) answers with what there is") {
+    using namespace std::chrono_literals;
+    for (const bool bySignal : {false, true}) {
+        CAPTURE(bySignal);
+        if (bySignal && TestNode::transport() == "inproc") continue;
+        device::Limits limits;
+        if (bySignal) limits.session.headersTime = 1h;
+        TestNode node(limits);
+        V4l2Client client(node, 0);
+        REQUIRE(client.setFormat(kOutput, V4L2_PIX_FMT_H264, 320, 240) == 0);
+        REQUIRE(client.request(kOutput, 2) == 0);
+        REQUIRE(client.streamOn(kOutput) == 0);
+        const auto began = std::chrono::steady_clock::now();
+        REQUIRE(client.feed(0, "nothing\n") == 0);
+        v4l2_format format{};
+        format.type = kCapture;
+        if (bySignal) {
+            handle(0);
+            Waiting asking([&] { return client.ioctl(VIDIOC_G_FMT, &format); });
+            CHECK(asking.interrupted() == 0);
+        } else {
+            CHECK(client.ioctl(VIDIOC_G_FMT, &format) == 0);
+            CHECK(std::chrono::steady_clock::now() - began >= 100ms);
+        }
+        CHECK(format.fmt.pix_mp.width == 320);
+    }
 }
 
 TEST_CASE("S4 S11: before the headers an odd size is visible in buffers of an even one") {
