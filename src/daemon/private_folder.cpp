@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <string_view>
@@ -21,6 +22,15 @@ namespace {
 constexpr std::string_view kNamePrefix = "daedalus-run-";
 
 std::string lockOf(const std::string& folder) { return folder + "/lock"; }
+
+/// Holds `folder` against sweep(). The file has its name only once it is locked: a sweeper that finds it free takes the folder
+/// for abandoned.
+UniqueFd makeLock(const std::string& folder) {
+    const std::string unnamed = lockOf(folder) + ".new";
+    UniqueFd lock(::open(unnamed.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!lock || ::flock(lock.get(), LOCK_SH) != 0 || ::rename(unnamed.c_str(), lockOf(folder).c_str()) != 0) return {};
+    return lock;
+}
 
 /// True if somebody listens at this socket.
 bool isServed(const std::string& path) {
@@ -72,8 +82,7 @@ Result<PrivateFolder> PrivateFolder::create() {
             continue;
         }
         ::chmod(folder.c_str(), kMode);
-        UniqueFd lock(::open(lockOf(folder).c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-        if (lock) std::ignore = ::flock(lock.get(), LOCK_SH);
+        UniqueFd lock = makeLock(folder);
         return PrivateFolder(std::move(folder), std::move(lock));
     }
     return fail(error);
