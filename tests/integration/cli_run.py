@@ -245,6 +245,14 @@ assert caught == [1], caught
         self.assertEqual(child.communicate("", timeout=20)[0], "still open\n")
         self.assertTrue(eventually(lambda: not self.leftovers()))
 
+    def test_many_begin_at_once(self):
+        # Each looks for folders that were left behind, and finds those of the others while they are being made.
+        for _ in range(4):
+            children = [self.start("true") for _ in range(12)]
+            for child in children:
+                self.assertEqual(child.wait(60), 0, child.stderr.read())
+        self.assertEqual(self.leftovers(), [])
+
     def test_background_child_keeps_the_decoder(self):
         # The child is in the background of a shell that ends at once; a pipe of ours ends it.
         read_end, write_end = os.pipe()
