@@ -32,8 +32,13 @@ private:
     std::unique_ptr<transport::InprocFile> file_;
 };
 
+/// Of all memory together, if a test does not say it: what it sees shall not depend on the machine, as the default does.
+/// Imports of much memory are sparse.
+constexpr uint64_t kMemory = uint64_t{64} << 30;
+
 /// The options of a node: single-planar where the clients are, and of the kind that the environment names.
 device::DeviceOptions inForce(device::DeviceOptions options, bool converts) {
+    if (options.limits.totalMemory == 0) options.limits.totalMemory = kMemory;
     if (converts) options.planes = v4l2::PlanesApi::Single;
     if (TestNode::isJpeg()) options.kind = &device::kJpegDecoder;
     return options;
