@@ -69,6 +69,18 @@ constexpr CodedFormat kCoded[] = {
     {V4L2_PIX_FMT_JPEG, Codec::Mjpeg, "jpeg", "JFIF JPEG", kStream, kOfJpeg},
 };
 
+constexpr Sampling kOfVp9Units[] = {k420, k422, k444, k440, k420Deep10, k422Deep10, k420Deep12, k422Deep12, k444Deep12};
+constexpr Sampling kOfH264Units[] = {k420, k422, k444, k420Deep10, k422Deep10};
+
+constexpr CodedFormat kUnits[] = {
+    {V4L2_PIX_FMT_H264_SLICE, Codec::H264, "h264_slice", "H.264 Parsed Slice Data", V4L2_FMT_FLAG_COMPRESSED, kOfH264Units,
+     Framing::Unit},
+    {V4L2_PIX_FMT_VP8_FRAME, Codec::Vp8, "vp8_frame", "VP8 Frame", V4L2_FMT_FLAG_COMPRESSED, kOf420, Framing::Unit},
+    {V4L2_PIX_FMT_VP9_FRAME, Codec::Vp9, "vp9_frame", "VP9 Frame", V4L2_FMT_FLAG_COMPRESSED, kOfVp9Units, Framing::Unit},
+    {V4L2_PIX_FMT_MPEG2_SLICE, Codec::Mpeg2, "mpeg2_slice", "MPEG-2 Parsed Slice Data", V4L2_FMT_FLAG_COMPRESSED, kOfMpeg2,
+     Framing::Unit},
+};
+
 constexpr Channel kGreyChannel[] = {{0, 0, 1}};
 constexpr Channel kPlanar[] = {{0, 0, 1}, {1, 0, 1}, {2, 0, 1}};
 constexpr Channel kSemiPlanar[] = {{0, 0, 1}, {1, 0, 2}, {1, 1, 2}};
@@ -129,6 +141,7 @@ unsigned exactDepth(const Sampling& sampling) {
 }  // namespace
 
 std::span<const CodedFormat> codedFormats() { return kCoded; }
+std::span<const CodedFormat> unitFormats() { return kUnits; }
 std::span<const RawFormat> rawFormats() { return kRaw; }
 
 bool isListed(const CodedFormat& coded) {
@@ -137,8 +150,9 @@ bool isListed(const CodedFormat& coded) {
 }
 
 const CodedFormat* findCoded(uint32_t fourcc) {
-    const auto* row = std::ranges::find(kCoded, fourcc, &CodedFormat::fourcc);
-    return row == std::end(kCoded) ? nullptr : row;
+    for (const auto formats : {codedFormats(), unitFormats()})
+        if (const auto row = std::ranges::find(formats, fourcc, &CodedFormat::fourcc); row != formats.end()) return &*row;
+    return nullptr;
 }
 
 const CodedFormat* findCoded(Codec codec) {

@@ -20,6 +20,8 @@ bool exists(const std::string& path) {
 
 std::string nodePath(unsigned number) { return std::string(kPrefix) + std::to_string(number); }
 
+std::string mediaPath(unsigned number) { return "/dev/media" + std::to_string(number); }
+
 std::optional<unsigned> nodeNumber(std::string_view path) {
     if (!path.starts_with(kPrefix)) return std::nullopt;
     const std::string_view digits = path.substr(kPrefix.size());

@@ -52,6 +52,9 @@ struct ChromaShift {
 /// "4:2:0" …
 [[nodiscard]] const char* nameOf(Chroma chroma);
 
+/// What an OUTPUT buffer holds: a piece of a stream, or what one request of a stateless decoder decodes.
+enum class Framing : uint8_t { Stream, Unit };
+
 /// One coded format: what is queued to OUTPUT. Two may share a codec.
 struct CodedFormat {
     uint32_t fourcc;
@@ -60,6 +63,7 @@ struct CodedFormat {
     const char* description;              ///< as ENUM_FMT gives it, as the kernel does
     uint32_t flags;                       ///< V4L2_FMT_FLAG_* of ENUM_FMT
     std::span<const Sampling> samplings;  ///< of its streams, as far as a raw format holds them
+    Framing framing = Framing::Stream;
 };
 
 /// Where the samples of one channel stand: of Y, Cb, Cr or of R, G, B, in this order.
@@ -118,8 +122,10 @@ inline constexpr uint32_t kDimensionStep = 2;
     return codec == Codec::H264 ? 16 : codec == Codec::Hevc ? 8 : kDimensionStep;
 }
 
-/// All coded formats, in the order of ENUM_FMT(OUTPUT).
+/// All coded formats of streams, in the order of ENUM_FMT(OUTPUT).
 [[nodiscard]] std::span<const CodedFormat> codedFormats();
+/// Those of stateless decoders.
+[[nodiscard]] std::span<const CodedFormat> unitFormats();
 /// All raw formats; of those that fit a stream equally well, the first is the best.
 [[nodiscard]] std::span<const RawFormat> rawFormats();
 /// The line of a fourcc, or nullptr.

@@ -16,6 +16,8 @@ inline constexpr unsigned kNodeNumbers = 256;
 
 /// "/dev/videoN".
 [[nodiscard]] std::string nodePath(unsigned number);
+/// "/dev/mediaN".
+[[nodiscard]] std::string mediaPath(unsigned number);
 /// The N of "/dev/videoN", or nothing if the path is not exactly of this form, or N is not below kNodeNumbers.
 [[nodiscard]] std::optional<unsigned> nodeNumber(std::string_view path);
 

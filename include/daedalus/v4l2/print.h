@@ -1,6 +1,8 @@
 // Prints ioctl arguments as strace does: `{type=VIDEO_OUTPUT_MPLANE, count=4, memory=MMAP}`. One overload per UAPI struct.
 #pragma once
 
+#include <linux/media.h>
+
 #include <cstdint>
 #include <string>
 
@@ -31,6 +33,11 @@ void print(std::string& out, const v4l2_cropcap& arg);
 void print(std::string& out, const v4l2_crop& arg);
 void print(std::string& out, const v4l2_frmsizeenum& arg);
 void print(std::string& out, const v4l2_streamparm& arg);
+void print(std::string& out, const media_device_info& arg);
+void print(std::string& out, const media_entity_desc& arg);
+void print(std::string& out, const media_links_enum& arg);
+void print(std::string& out, const media_link_desc& arg);
+void print(std::string& out, const media_v2_topology& arg);
 /// Plain integers: STREAMON's buffer type, S_PRIORITY's priority.
 void print(std::string& out, int arg);
 void print(std::string& out, uint32_t arg);
