@@ -19,6 +19,7 @@ struct Queue::Buffer {
     bool prepared = false;
     bool shared = false;  ///< mapped or exported: V4L2_BUF_FLAG_MAPPED
     bool last = false;
+    int32_t requestFd = -1;
     uint32_t field = V4L2_FIELD_NONE;
     uint32_t sequence = 0;
     Metadata metadata;

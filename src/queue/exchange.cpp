@@ -101,28 +101,81 @@ Result<BufferInfo> Queue::prepare(const BufferRequest& request, memory::ClientMe
     return describe(buffer);
 }
 
-Result<BufferInfo> Queue::enqueue(const BufferRequest& request, memory::ClientMemory* client) {
-    if (failed_) return daedalus::fail(EIO);
-    auto found = checkRequest(request);
-    if (!found) return daedalus::fail(found.error());
-    Buffer& buffer = **found;
+Result<> Queue::hand(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client, BufferState to) {
     if (buffer.state != BufferState::Dequeued) return daedalus::fail(EINVAL);
     setState(buffer, BufferState::Preparing);
     if (!buffer.prepared) {
         if (auto ok = fill(buffer, request, client); !ok) {
             setState(buffer, BufferState::Dequeued);
-            return daedalus::fail(ok.error());
+            return ok;
         }
     }
     buffer.prepared = true;
     buffer.last = false;
     buffer.metadata = isOutput() ? request.metadata : Metadata{};
-    buffer.metadata.flags &= v4l2::kFrameFlags | V4L2_BUF_FLAG_TSTAMP_SRC_MASK;
-    setState(buffer, BufferState::Queued);
+    const uint32_t hold = requests_ == Requests::Required ? uint32_t{V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF} : 0;
+    buffer.metadata.flags &= v4l2::kFrameFlags | V4L2_BUF_FLAG_TSTAMP_SRC_MASK | hold;
+    setState(buffer, to);
+    return {};
+}
+
+Result<BufferInfo> Queue::enqueue(const BufferRequest& request, memory::ClientMemory* client) {
+    if (failed_) return daedalus::fail(EIO);
+    auto found = checkRequest(request);
+    if (!found) return daedalus::fail(found.error());
+    if (requests_ == Requests::Required) return daedalus::fail(EBADR);
+    Buffer& buffer = **found;
+    if (auto ok = hand(buffer, request, client, BufferState::Queued); !ok) return daedalus::fail(ok.error());
     queued_.push_back(buffer.index);
     if (phase_ == Phase::Streaming) owner_.bufferQueued(*this);
     owner_.queueChanged(*this);
     return describe(buffer);
+}
+
+Result<BufferInfo> Queue::bind(const BufferRequest& request, int32_t fd, memory::ClientMemory* client) {
+    if (failed_) return daedalus::fail(EIO);
+    auto found = checkRequest(request);
+    if (!found) return daedalus::fail(found.error());
+    if (requests_ == Requests::None) return daedalus::fail(EBADR);
+    Buffer& buffer = **found;
+    if (auto ok = hand(buffer, request, client, BufferState::InRequest); !ok) return daedalus::fail(ok.error());
+    buffer.requestFd = fd;
+    return describe(buffer);
+}
+
+Result<> Queue::mayBind(const BufferRequest& request) const {
+    if (failed_) return daedalus::fail(EIO);
+    const auto found = checkRequest(request);
+    if (!found) return daedalus::fail(found.error());
+    return (*found)->state == BufferState::Dequeued ? Result<>{} : daedalus::fail(EINVAL);
+}
+
+void Queue::unbind(uint32_t index) {
+    Buffer* const buffer = find(index);
+    if (!buffer || buffer->state != BufferState::InRequest) return;
+    setState(*buffer, BufferState::Dequeued);
+    buffer->prepared = false;
+    buffer->requestFd = -1;
+}
+
+void Queue::enqueueBound(uint32_t index) {
+    Buffer* const buffer = find(index);
+    if (!buffer || buffer->state != BufferState::InRequest) return;
+    setState(*buffer, BufferState::Queued);
+    queued_.push_back(index);
+    if (phase_ == Phase::Streaming) owner_.bufferQueued(*this);
+    owner_.queueChanged(*this);
+}
+
+std::optional<BufferInfo> Queue::next() const {
+    if (phase_ != Phase::Streaming || queued_.empty()) return std::nullopt;
+    return describe(*buffers_[queued_.front()]);
+}
+
+bool Queue::dropLastHold() {
+    if (queued_.empty()) return false;
+    buffers_[queued_.back()]->metadata.flags &= ~uint32_t{V4L2_BUF_FLAG_M2M_HOLD_CAPTURE_BUF};
+    return true;
 }
 
 Result<BufferInfo> Queue::dequeue(uint32_t planesProvided) {
@@ -150,6 +203,7 @@ Result<BufferInfo> Queue::dequeue(uint32_t planesProvided) {
     }
     setState(buffer, BufferState::Dequeued);
     buffer.prepared = false;
+    buffer.requestFd = -1;
     owner_.bufferDequeued(*this);
     owner_.queueChanged(*this);
     return info;
@@ -172,6 +226,8 @@ BufferInfo Queue::describe(const Buffer& buffer) const {
     for (uint32_t i = 0; i < buffer.planeCount; ++i) info.planes[i] = buffer.planes[i].info;
 
     info.flags = V4L2_BUF_FLAG_TIMESTAMP_COPY | buffer.metadata.flags;
+    info.requestFd = buffer.requestFd;
+    if (buffer.requestFd >= 0) info.flags |= V4L2_BUF_FLAG_REQUEST_FD;
     if (buffer.metadata.timecode) info.flags |= V4L2_BUF_FLAG_TIMECODE;
     if (buffer.last) info.flags |= V4L2_BUF_FLAG_LAST;
     if (buffer.shared) info.flags |= V4L2_BUF_FLAG_MAPPED;
@@ -188,6 +244,7 @@ BufferInfo Queue::describe(const Buffer& buffer) const {
             break;
         case BufferState::InRequest:
             info.flags |= V4L2_BUF_FLAG_IN_REQUEST;
+            if (buffer.prepared) info.flags |= V4L2_BUF_FLAG_PREPARED;
             break;
         case BufferState::Dequeued:
         case BufferState::Preparing:

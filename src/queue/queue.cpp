@@ -28,12 +28,14 @@ uint32_t capabilityOf(uint32_t memory) {
 
 }  // namespace
 
-Queue::Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase, std::shared_ptr<memory::Budget> budget)
+Queue::Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase, std::shared_ptr<memory::Budget> budget,
+             Requests requests)
     : owner_(owner),
       type_(type),
       offsetBase_(offsetBase),
       loop_(loop),
       budget_(std::move(budget)),
+      requests_(requests),
       returnPath_(std::make_shared<ActiveBuffer::ReturnPath>(loop, *this)) {}
 
 Queue::~Queue() { returnPath_->close(); }
@@ -43,7 +45,9 @@ uint32_t Queue::bufferCount() const {
 }
 
 uint32_t Queue::capabilities() const {
-    return kAllMemoryTypes | V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS | V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS;
+    constexpr uint32_t kOfAll = kAllMemoryTypes | V4L2_BUF_CAP_SUPPORTS_ORPHANED_BUFS | V4L2_BUF_CAP_SUPPORTS_REMOVE_BUFS;
+    constexpr uint32_t kOfRequests = V4L2_BUF_CAP_SUPPORTS_REQUESTS | V4L2_BUF_CAP_SUPPORTS_M2M_HOLD_CAPTURE_BUF;
+    return requests_ == Requests::Required ? kOfAll | kOfRequests : kOfAll;
 }
 
 Queue::Buffer* Queue::find(uint32_t index) const { return index < kMaxBuffers ? buffers_[index].get() : nullptr; }
@@ -159,7 +163,10 @@ Result<> Queue::remove(uint32_t index, uint32_t count) {
         if (!buffer) return daedalus::fail(EINVAL);
         if (buffer->state != BufferState::Dequeued) return daedalus::fail(EBUSY);
     }
-    for (uint32_t i = index; i < index + count; ++i) buffers_[i].reset();
+    for (uint32_t i = index; i < index + count; ++i) {
+        buffers_[i].reset();
+        owner_.bufferFreed(*this, i);
+    }
     return {};
 }
 
@@ -231,9 +238,12 @@ Result<> Queue::streamOff() {
 void Queue::cancelAll() {
     for (auto& buffer : buffers_) {
         if (!buffer) continue;
+        const bool cancelled = buffer->state == BufferState::InRequest || buffer->state == BufferState::Queued;
         if (buffer->state != BufferState::Dequeued) setState(*buffer, BufferState::Dequeued);
         buffer->prepared = false;
         buffer->last = false;
+        buffer->requestFd = -1;
+        if (cancelled) owner_.bufferCancelled(*this, buffer->index);
     }
     queued_.clear();
     done_.clear();
@@ -244,7 +254,11 @@ void Queue::cancelAll() {
 void Queue::freeAll() {
     cancelAll();
     // Mappings and exported files keep the memory alive: the buffers are orphaned, not pulled away.
-    for (auto& buffer : buffers_) buffer.reset();
+    for (uint32_t i = 0; i < kMaxBuffers; ++i) {
+        if (!buffers_[i]) continue;
+        buffers_[i].reset();
+        owner_.bufferFreed(*this, i);
+    }
 }
 
 std::optional<ActiveBuffer> Queue::take() {

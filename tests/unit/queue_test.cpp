@@ -65,9 +65,9 @@ int errnoOf(const Result<T>& result) {
 TEST_CASE("every transition that videobuf2 has, and no other") {
     using enum BufferState;
     const std::vector<std::pair<BufferState, BufferState>> allowed = {
-        {Dequeued, InRequest}, {Dequeued, Preparing}, {InRequest, Preparing}, {InRequest, Dequeued}, {Preparing, Dequeued},
-        {Preparing, Queued},   {Queued, Active},      {Queued, Dequeued},     {Active, Done},        {Active, Error},
-        {Active, Queued},      {Active, Dequeued},    {Done, Dequeued},       {Error, Dequeued}};
+        {Dequeued, Preparing}, {Preparing, InRequest}, {InRequest, Queued}, {InRequest, Dequeued}, {Preparing, Dequeued},
+        {Preparing, Queued},   {Queued, Active},       {Queued, Dequeued},  {Active, Done},        {Active, Error},
+        {Active, Queued},      {Active, Dequeued},     {Done, Dequeued},    {Error, Dequeued}};
     for (size_t from = 0; from < queue::kBufferStates; ++from) {
         for (size_t to = 0; to < queue::kBufferStates; ++to) {
             const std::pair arrow(static_cast<BufferState>(from), static_cast<BufferState>(to));

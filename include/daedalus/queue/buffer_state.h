@@ -26,14 +26,14 @@ inline constexpr auto kTransitions = [] {
     const auto allow = [&table](BufferState from, BufferState to) {
         table[static_cast<size_t>(from)][static_cast<size_t>(to)] = true;
     };
-    allow(Dequeued, InRequest);
     allow(Dequeued, Preparing);
-    allow(InRequest, Preparing);
+    allow(InRequest, Queued);    // request queued
     allow(InRequest, Dequeued);  // request dropped
     allow(Preparing, Dequeued);  // refused, or PREPARE_BUF
-    allow(Preparing, Queued);    // QBUF
-    allow(Queued, Active);       // the owner takes it
-    allow(Queued, Dequeued);     // STREAMOFF
+    allow(Preparing, InRequest);
+    allow(Preparing, Queued);  // QBUF
+    allow(Queued, Active);     // the owner takes it
+    allow(Queued, Dequeued);   // STREAMOFF
     allow(Active, Done);
     allow(Active, Error);
     allow(Active, Queued);    // given back unused

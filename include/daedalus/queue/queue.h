@@ -57,9 +57,13 @@ struct BufferInfo {
     uint32_t field = 0;
     uint32_t sequence = 0;
     Metadata metadata;
+    int32_t requestFd = -1;  ///< the client's number for the request that it is in; -1: in none
     uint32_t planeCount = 0;
     std::array<PlaneInfo, VIDEO_MAX_PLANES> planes{};
 };
+
+/// Whether buffers come by requests: then QBUF takes none without one.
+enum class Requests : uint8_t { None, Required };
 
 class Queue;
 
@@ -79,6 +83,10 @@ public:
     virtual void bufferDequeued(Queue& queue) = 0;
     /// Something changed that a waiting call or poll() may be waiting for.
     virtual void queueChanged(Queue& queue) = 0;
+    /// A buffer in a request, or a queued one, becomes the client's without the owner having taken it.
+    virtual void bufferCancelled(Queue&, uint32_t /*index*/) {}
+    /// A buffer that was the client's is freed.
+    virtual void bufferFreed(Queue&, uint32_t /*index*/) {}
 };
 
 /// What kinds of memory a queue takes, as V4L2_BUF_CAP_SUPPORTS_* bits (MMAP, USERPTR, DMABUF).
@@ -93,7 +101,8 @@ class Queue {
 public:
     /// `type`: V4L2_BUF_TYPE_VIDEO_{OUTPUT,CAPTURE}_MPLANE. `offsetBase` is added to the mem_offsets of its MMAP planes, and
     /// `budget` pays for the memory of all planes, ours or the client's.
-    Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase, std::shared_ptr<memory::Budget> budget);
+    Queue(EventLoop& loop, Owner& owner, uint32_t type, uint32_t offsetBase, std::shared_ptr<memory::Budget> budget,
+          Requests requests = Requests::None);
     ~Queue();
     Queue(const Queue&) = delete;
     Queue& operator=(const Queue&) = delete;
@@ -129,6 +138,19 @@ public:
     [[nodiscard]] Result<BufferInfo> prepare(const BufferRequest& request, memory::ClientMemory* client);
     /// QBUF.
     [[nodiscard]] Result<BufferInfo> enqueue(const BufferRequest& request, memory::ClientMemory* client);
+    /// QBUF into a request: the buffer is checked and kept out of the queue. `fd`: the client's number for the request. EBADR:
+    /// this queue has no requests. EINVAL, also for a buffer that is not the client's.
+    [[nodiscard]] Result<BufferInfo> bind(const BufferRequest& request, int32_t fd, memory::ClientMemory* client);
+    /// What bind() says of the buffer before it looks at the request.
+    [[nodiscard]] Result<> mayBind(const BufferRequest& request) const;
+    /// The request lets go of the buffer: it is the client's again.
+    void unbind(uint32_t index);
+    /// The request is queued: so is the buffer.
+    void enqueueBound(uint32_t index);
+    /// The buffer that take() would give; nothing if there is none.
+    [[nodiscard]] std::optional<BufferInfo> next() const;
+    /// HOLD of the buffer that was queued last is taken off; false if none is queued.
+    [[nodiscard]] bool dropLastHold();
     /// DQBUF; EAGAIN means that a waiting caller should try again after queueChanged(). `planesProvided`: how many planes the
     /// client's array holds.
     [[nodiscard]] Result<BufferInfo> dequeue(uint32_t planesProvided);
@@ -186,6 +208,8 @@ private:
     [[nodiscard]] BufferInfo describe(const Buffer& buffer) const;
     /// The plane holds so many bytes from now on. ENOMEM.
     [[nodiscard]] Result<> charge(memory::Budget::Share& share, uint64_t bytes);
+    /// QBUF's work on a buffer that is the client's: it becomes `to`.
+    [[nodiscard]] Result<> hand(Buffer& buffer, const BufferRequest& request, memory::ClientMemory* client, BufferState to);
     void cancelAll();
     void freeAll();
     void returned(uint32_t index, ActiveBuffer::Way way, const Outcome& outcome);
@@ -195,6 +219,7 @@ private:
     const uint32_t offsetBase_;
     EventLoop& loop_;
     const std::shared_ptr<memory::Budget> budget_;
+    const Requests requests_;
     std::shared_ptr<ActiveBuffer::ReturnPath> returnPath_;
     std::array<std::unique_ptr<Buffer>, kMaxBuffers> buffers_;
     uint32_t memory_ = 0;
