@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "daedalus/codec/picture_decoder.h"
+
 namespace daedalus::codec {
 namespace {
 
@@ -16,6 +18,11 @@ public:
     Result<std::unique_ptr<Decoder>> open(v4l2::Codec codec, const DecoderOptions& options) override {
         if (!isWanted(codec)) return fail(EINVAL);
         return all_->open(codec, options);
+    }
+    bool supportsUnits(v4l2::Codec codec) const override { return isWanted(codec) && all_->supportsUnits(codec); }
+    Result<std::unique_ptr<PictureDecoder>> openUnits(v4l2::Codec codec, const DecoderOptions& options) override {
+        if (!isWanted(codec)) return fail(EINVAL);
+        return all_->openUnits(codec, options);
     }
 
 private:

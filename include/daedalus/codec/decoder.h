@@ -132,6 +132,8 @@ struct DecoderOptions {
     std::shared_ptr<memory::Budget> memory{};
 };
 
+class PictureDecoder;
+
 /// Makes decoders. Any thread.
 class Factory {
 public:
@@ -142,6 +144,9 @@ public:
     [[nodiscard]] virtual const char* decoderName(v4l2::Codec codec) const = 0;
     /// EINVAL for a codec that is not supported, ENOMEM.
     [[nodiscard]] virtual Result<std::unique_ptr<Decoder>> open(v4l2::Codec codec, const DecoderOptions& options) = 0;
+    /// The same for decoders by the controls of each picture (picture_decoder.h).
+    [[nodiscard]] virtual bool supportsUnits(v4l2::Codec) const { return false; }
+    [[nodiscard]] virtual Result<std::unique_ptr<PictureDecoder>> openUnits(v4l2::Codec codec, const DecoderOptions& options);
 };
 
 /// Decoders by libavcodec.

@@ -1,7 +1,9 @@
 #include "../codec_traits.h"
 #include "daedalus/base/log.h"
 #include "daedalus/codec/decoder.h"
+#include "daedalus/codec/picture_decoder.h"
 #include "decoder.h"
+#include "picture_decoder.h"
 
 extern "C" {
 #include <libavutil/log.h>
@@ -50,6 +52,21 @@ public:
         if (!decoder) return fail(EINVAL);
         try {
             return ffmpeg::makeDecoder(codec, decoder, options);
+        } catch (const std::bad_alloc&) {
+            return fail(ENOMEM);
+        }
+    }
+
+    // By other decoders than libavcodec's own no picture could be had before it is shown.
+    bool supportsUnits(v4l2::Codec codec) const override {
+        const AVCodec* decoder = findDecoder(codec);
+        return decoder && mandatoryControl(codec) != 0 && !std::string_view(decoder->name).starts_with("lib");
+    }
+
+    Result<std::unique_ptr<PictureDecoder>> openUnits(v4l2::Codec codec, const DecoderOptions& options) override {
+        if (!supportsUnits(codec)) return fail(EINVAL);
+        try {
+            return ffmpeg::makePictureDecoder(codec, findDecoder(codec), options);
         } catch (const std::bad_alloc&) {
             return fail(ENOMEM);
         }

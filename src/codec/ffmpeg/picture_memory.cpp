@@ -118,10 +118,14 @@ void PictureMemory::count(AVCodecContext& context) {
 
 /// Any thread of libavcodec's.
 int PictureMemory::getBuffer(AVCodecContext* context, ::AVFrame* frame, int flags) {
-    if (const int error = avcodec_default_get_buffer2(context, frame, flags); error < 0) return error;
+    return static_cast<PictureMemory*>(context->opaque)->allocate(*context, *frame, flags);
+}
+
+int PictureMemory::allocate(AVCodecContext& context, ::AVFrame& frame, int flags) {
+    if (const int error = avcodec_default_get_buffer2(&context, &frame, flags); error < 0) return error;
     // Their pages are not there before something is decoded into them.
-    if (static_cast<PictureMemory*>(context->opaque)->charge(*context, *frame)) return 0;
-    av_frame_unref(frame);
+    if (charge(context, frame)) return 0;
+    av_frame_unref(&frame);
     return AVERROR(ENOMEM);
 }
 

@@ -21,6 +21,8 @@ public:
     /// Before avcodec_open2(): from then on pictures that the budget does not have fail with ENOMEM, before anything is decoded
     /// into them. The context must not outlive this object, nor another one be counted while it lives.
     void count(AVCodecContext& context);
+    /// What libavcodec then calls for each picture, for who has a get_buffer2() of his own. Any thread of libavcodec's.
+    [[nodiscard]] int allocate(AVCodecContext& context, ::AVFrame& frame, int flags);
     /// The context is gone, and its pool with it.
     void forget();
 
