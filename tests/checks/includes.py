@@ -27,7 +27,7 @@ MAY_USE = {
     "queue": _FLOOR + ["memory"],
     "codec": _FLOOR + ["memory"],
     "media": _TO_QUEUE,
-    "m2m": _TO_QUEUE + ["codec"],
+    "m2m": _TO_QUEUE + ["codec", "media"],
     "device": _TO_QUEUE + ["codec", "m2m", "media", "proto"],
     "ioctl": _TO_DEVICE + ["proto"],
     "transport": _TO_IOCTL + ["proto"],

@@ -24,8 +24,8 @@ class DecodeStrand;
 /// an ERROR buffer for each OUTPUT buffer, instead of waiting for ever.
 inline constexpr size_t kPatienceBytes = 1U << 20;
 
-/// Strands whose session is gone, until their worker has let go of them. Loop thread.
-using Graveyard = std::map<const DecodeStrand*, std::unique_ptr<DecodeStrand>>;
+/// Strands whose session is gone, by their addresses, until their worker has let go of them. Loop thread.
+using Graveyard = std::map<const void*, std::shared_ptr<void>>;
 
 /// What a session's decoding needs from the device; all of it outlives the session.
 struct Resources {
