@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "proto/media.h"
+
 namespace daedalus::proto {
 
 /// How an ioctl's argument points to more memory. A row of the ioctl table names one of these.
@@ -16,6 +18,8 @@ enum class Follow : uint8_t {
     None,         ///< flat
     Planes,       ///< struct v4l2_buffer: m.planes[length] for the multi-planar types
     ExtControls,  ///< struct v4l2_ext_controls: controls[count], and from each compound control its payload
+    Topology,     ///< struct media_v2_topology: the four arrays
+    Links,        ///< struct media_links_enum: the two arrays
 };
 
 /// What a call does with the client's own memory (USERPTR, DMABUF).
@@ -42,6 +46,8 @@ inline constexpr uint32_t kMaxNestedBytes = V4L2_CID_MAX_CTRLS * sizeof(v4l2_ext
 inline int followArgument(Follow follow, const void* argument, size_t size, NestedRef* out) {
     switch (follow) {
         case Follow::None:
+        case Follow::Topology:
+        case Follow::Links:
             return 0;
         case Follow::Planes: {
             v4l2_buffer buffer;
@@ -63,6 +69,48 @@ inline int followArgument(Follow follow, const void* argument, size_t size, Nest
         }
     }
     return 0;
+}
+
+/// Most arrays that followArrays() finds.
+inline constexpr size_t kMaxArrays = 4;
+
+/// All of them together are no longer.
+inline constexpr uint32_t kMaxArrayBytes = 2048;
+static_assert(kTopologyEntityCount * sizeof(media_v2_entity) + kTopologyInterfaceCount * sizeof(media_v2_interface) +
+                  kTopologyPadCount * sizeof(media_v2_pad) + kTopologyLinkCount * sizeof(media_v2_link) <=
+              kMaxArrayBytes);
+
+/// The arrays that the arguments of a media device point to, all of which the device only writes: fills `out` (kMaxArrays
+/// entries, parent 0) and returns how many. As long as what will be written there; those that are not wanted, or are said to be
+/// too short, are left out. 0 for every other Follow.
+inline size_t followArrays(Follow follow, const void* argument, size_t size, NestedRef* out) {
+    size_t found = 0;
+    const auto add = [&](uint64_t pointer, size_t offset, size_t bytes) {
+        if (pointer != 0 && bytes != 0) out[found++] = {0, static_cast<uint32_t>(offset), static_cast<uint32_t>(bytes)};
+    };
+    if (follow == Follow::Topology && size >= sizeof(media_v2_topology)) {
+        media_v2_topology wanted;
+        std::memcpy(&wanted, argument, sizeof wanted);
+        const auto array = [&](uint64_t pointer, size_t offset, uint32_t room, uint32_t count, size_t bytes) {
+            add(pointer, offset, room >= count ? count * bytes : 0);
+        };
+        array(wanted.ptr_entities, offsetof(media_v2_topology, ptr_entities), wanted.num_entities, kTopologyEntityCount,
+              sizeof(media_v2_entity));
+        array(wanted.ptr_interfaces, offsetof(media_v2_topology, ptr_interfaces), wanted.num_interfaces,
+              kTopologyInterfaceCount, sizeof(media_v2_interface));
+        array(wanted.ptr_pads, offsetof(media_v2_topology, ptr_pads), wanted.num_pads, kTopologyPadCount, sizeof(media_v2_pad));
+        array(wanted.ptr_links, offsetof(media_v2_topology, ptr_links), wanted.num_links, kTopologyLinkCount,
+              sizeof(media_v2_link));
+    }
+    if (follow == Follow::Links && size >= sizeof(media_links_enum)) {
+        media_links_enum wanted;
+        std::memcpy(&wanted, argument, sizeof wanted);
+        add(reinterpret_cast<uintptr_t>(wanted.pads), offsetof(media_links_enum, pads),
+            padsOf(wanted.entity) * sizeof(media_pad_desc));
+        add(reinterpret_cast<uintptr_t>(wanted.links), offsetof(media_links_enum, links),
+            linksOf(wanted.entity) * sizeof(media_link_desc));
+    }
+    return found;
 }
 
 /// The one plane of a buffer of the single-planar API, as the multi-planar API would describe it.
@@ -101,6 +149,24 @@ inline uint32_t payloadBytes(uint32_t id) {
             return sizeof(v4l2_ctrl_hdr10_cll_info);
         case V4L2_CID_COLORIMETRY_HDR10_MASTERING_DISPLAY:
             return sizeof(v4l2_ctrl_hdr10_mastering_display);
+        case V4L2_CID_STATELESS_H264_SPS:
+            return sizeof(v4l2_ctrl_h264_sps);
+        case V4L2_CID_STATELESS_H264_PPS:
+            return sizeof(v4l2_ctrl_h264_pps);
+        case V4L2_CID_STATELESS_H264_SCALING_MATRIX:
+            return sizeof(v4l2_ctrl_h264_scaling_matrix);
+        case V4L2_CID_STATELESS_H264_DECODE_PARAMS:
+            return sizeof(v4l2_ctrl_h264_decode_params);
+        case V4L2_CID_STATELESS_VP8_FRAME:
+            return sizeof(v4l2_ctrl_vp8_frame);
+        case V4L2_CID_STATELESS_MPEG2_SEQUENCE:
+            return sizeof(v4l2_ctrl_mpeg2_sequence);
+        case V4L2_CID_STATELESS_MPEG2_PICTURE:
+            return sizeof(v4l2_ctrl_mpeg2_picture);
+        case V4L2_CID_STATELESS_MPEG2_QUANTISATION:
+            return sizeof(v4l2_ctrl_mpeg2_quantisation);
+        case V4L2_CID_STATELESS_VP9_FRAME:
+            return sizeof(v4l2_ctrl_vp9_frame);
         default:
             return 0;
     }

@@ -35,6 +35,47 @@ inline const char* nodeName(const NodeEntry& node) {
 /// No node has more entries.
 inline constexpr size_t kSysfsEntries = 10;
 
+/// The folder of a media device, below the parent that it has in common with its video node, which has the same number.
+inline void mediaFolder(const NodeEntry& node, char (&folder)[128]) {
+    std::snprintf(folder, sizeof folder, "/sys/devices/virtual/video4linux/video%u/device/media%u", node.minor, node.minor);
+}
+
+/// sysfsEntry() of a media device.
+inline bool mediaSysfsEntry(const NodeEntry& node, size_t index, SysfsEntry& entry) {
+    using Kind = SysfsEntry::Kind;
+    char folder[128];
+    mediaFolder(node, folder);
+    const auto set = [&](Kind kind, const char* rest) {
+        entry.kind = kind;
+        entry.content[0] = '\0';
+        std::snprintf(entry.path, sizeof entry.path, "%.100s%s", folder, rest);
+        return true;
+    };
+    const auto say = [&](const char* format, auto... values) {
+        std::snprintf(entry.content, sizeof entry.content, format, values...);
+        return true;
+    };
+    switch (index) {
+        case 0:
+            return set(Kind::Folder, "");
+        case 1:
+            return set(Kind::File, "/uevent") &&
+                   say("MAJOR=%u\nMINOR=%u\nDEVNAME=%s\n", node.major, node.minor, nodeName(node));
+        case 2:
+            return set(Kind::File, "/dev") && say("%u:%u\n", node.major, node.minor);
+        case 3:
+            return set(Kind::File, "/model") && say("%s\n", node.card);
+        case 4:
+            return set(Kind::Link, "/subsystem") && say("%s", "../../../../../../../bus/media");
+        case 5:
+            set(Kind::Link, "");
+            std::snprintf(entry.path, sizeof entry.path, "/sys/dev/char/%u:%u", node.major, node.minor);
+            return say("../../devices/virtual/video4linux/video%u/device/media%u", node.minor, node.minor);
+        default:
+            return false;
+    }
+}
+
 /// Entry number `index` of a node, parents before their children. False after the last.
 inline bool sysfsEntry(const NodeEntry& node, size_t index, SysfsEntry& entry) {
     using Kind = SysfsEntry::Kind;
@@ -49,6 +90,7 @@ inline bool sysfsEntry(const NodeEntry& node, size_t index, SysfsEntry& entry) {
         std::snprintf(entry.content, sizeof entry.content, format, values...);
         return true;
     };
+    if (node.kind == FileKind::Media) return mediaSysfsEntry(node, index, entry);
     constexpr const char* kDevices = "/sys/devices/virtual/video4linux";
     constexpr const char* kClass = "/sys/class/video4linux";
     switch (index) {

@@ -17,7 +17,7 @@
 namespace daedalus::proto {
 
 /// Both ends must have the same.
-inline constexpr uint32_t kProtocolVersion = 2;
+inline constexpr uint32_t kProtocolVersion = 3;
 
 /// Environment variable with the path of the daemon's socket.
 inline constexpr char kSocketVariable[] = "DAEDALUS_SOCKET";
@@ -62,7 +62,7 @@ inline constexpr uint32_t kMaxReplyFds = 4;
 enum class Kind : uint32_t {
     /// value: kProtocolVersion. Reply body: HelloBody, NodeEntry[nodeCount], FollowEntry[followCount]
     Hello = 1,
-    /// value: the minor number of a node. Reply: value = session, one fd = the client's file
+    /// value: the minor number of a node | its FileKind << 8. Reply: value = session, one fd = the client's file
     Open = 2,
     /// Body: argument, NestedHeader[nestedCount], their bytes, PlaneMemory[planeCount]. Where the argument names a descriptor
     /// that is a file of ours (proto/follow.h): value = its session, length = its number. Reply body: argument, bytes
@@ -154,7 +154,7 @@ static_assert(sizeof(FollowEntry) == 8);
 
 /// Ioctls and nodes that a HelloBody can be followed by.
 inline constexpr uint32_t kMaxFollows = 32;
-inline constexpr uint32_t kMaxNodes = 16;
+inline constexpr uint32_t kMaxNodes = 32;
 
 struct HelloBody {
     uint32_t version;
@@ -166,18 +166,27 @@ struct HelloBody {
 };
 static_assert(sizeof(HelloBody) == 32);
 
+/// What a file is an open of. A request is no node's.
+enum class FileKind : uint32_t { Video = 0, Media = 1, Request = 2 };
+
 /// A node of the daemon.
 struct NodeEntry {
     uint32_t major;  ///< of the device number that stat() shows
     uint32_t minor;
     char nodePath[64];  ///< "/dev/video0"
     char card[32];
-    uint64_t reserved;
+    FileKind kind;
+    uint32_t media;  ///< of a video node: 1 + the minor number of its media device; 0 if it has none
 };
 static_assert(sizeof(NodeEntry) == 112);
 static_assert(sizeof(HelloBody) + kMaxNodes * sizeof(NodeEntry) + kMaxFollows * sizeof(FollowEntry) <= kMaxInlineBytes);
 
-/// The minor number of the node that a session is of: the lowest byte of the session's id.
+/// The minor number of the node that a session is of: the lowest byte of the session's id; of a request, that of the media
+/// device.
 inline constexpr uint32_t nodeOf(uint64_t session) { return session & 0xFF; }
+/// What its file is: the next byte.
+inline constexpr FileKind fileKindOf(uint64_t session) { return static_cast<FileKind>(session >> 8 & 0xFF); }
+/// The part of a session's id, and the value of Kind::Open, that says of what it is.
+inline constexpr uint64_t whereOf(FileKind kind, uint32_t minor) { return uint64_t{static_cast<uint32_t>(kind)} << 8 | minor; }
 
 }  // namespace daedalus::proto

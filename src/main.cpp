@@ -99,7 +99,7 @@ void addDecoder(CLI::App* command, device::DeviceOptions& options, daemon::NodeK
     const std::vector<CLI::Option*> own = {
         addWord(
             command, "--nodes", [&nodes](const std::string& text) { return daemon::parseKinds(text, nodes); },
-            "Serve a node of each of these kinds: stateful, jpeg (default: stateful)")
+            "Serve a node of each of these kinds: stateful, stateless, jpeg (default: stateful)")
             ->type_name("KIND[,KIND...]"),
         addWord(
             command, "--codecs", [&options](const std::string& text) { return parseCodecs(text, options.codecs); },

@@ -99,6 +99,14 @@ bool serveCuse(Daemon& daemon, const ServeOptions& options, std::vector<PlannedN
             return false;
         }
         const ioctl::NodeKind& kind = *options.nodes[std::min(i, options.nodes.size() - 1)];
+        if (kind.decoder->hasRequests) {
+            log::error(
+                "--cuse: a {} node needs descriptors of requests, which CUSE cannot give to clients; serve it without --cuse, "
+                "or "
+                "start its clients by `daedalus run --nodes {}`",
+                kind.name, kind.name);
+            return false;
+        }
         auto served = device ? Result<>{} : Result<>(fail(device.error()));
         if (served) {
             auto node = daemon.addNode(kind, *path);

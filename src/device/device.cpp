@@ -4,6 +4,7 @@
 
 #include "daedalus/base/log.h"
 #include "daedalus/v4l2/formats.h"
+#include "daedalus/v4l2/node_name.h"
 #include "shared.h"
 
 namespace daedalus::device {
@@ -22,7 +23,12 @@ DeviceOptions withAccounts(DeviceOptions options) {
 }  // namespace
 
 Device::Device(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, DeviceOptions options)
-    : shared_(std::make_unique<Shared>(Shared{loop, pool, codecs, withAccounts(std::move(options))})) {}
+    : shared_(std::make_unique<Shared>(Shared{loop, pool, codecs, withAccounts(std::move(options))})) {
+    if (!kind().hasRequests) return;
+    const auto& said = shared_->options;
+    shared_->media = std::make_unique<media::Device>(media::Identity{said.driver, said.card.empty() ? kind().card : said.card,
+                                                                     said.busInfo, v4l2::kVideoMajor, said.number});
+}
 
 Device::~Device() {
     // Within the time that whoever ends a service has for it.
@@ -34,6 +40,7 @@ EventLoop& Device::loop() { return shared_->loop; }
 const DecoderKind& Device::kind() const { return *shared_->options.kind; }
 
 const std::shared_ptr<memory::Accounts>& Device::accounts() const { return shared_->options.accounts; }
+media::Device* Device::media() { return shared_->media.get(); }
 
 v4l2::PlanesApi Device::planes() const { return shared_->options.planes; }
 
@@ -51,7 +58,7 @@ Result<> Device::admits(const std::string& client, uid_t user) const {
         return fail(EMFILE);
     }
     const auto offered = [this](const auto& coded) { return shared_->offers(coded); };
-    if (std::ranges::none_of(v4l2::codedFormats(), offered)) {
+    if (std::ranges::none_of(kind().codedFormats(), offered)) {
         log::warn("{} is refused: this build of libavcodec decodes none of the node's codecs; install one that does", client);
         return fail(ENODEV);
     }

@@ -4,6 +4,7 @@
 
 #include "daedalus/device/handlers.h"
 #include "daedalus/device/session.h"
+#include "shared.h"
 
 namespace daedalus::device {
 namespace {
@@ -50,7 +51,7 @@ void write(v4l2_buffer& buffer, const queue::BufferInfo& info) {
     buffer.memory = info.memory;
     buffer.length = info.planeCount;
     buffer.reserved2 = 0;
-    buffer.request_fd = 0;
+    buffer.request_fd = info.requestFd >= 0 ? info.requestFd : 0;
     for (uint32_t i = 0; i < info.planeCount; ++i) {
         auto& plane = buffer.m.planes[i];
         const auto& from = info.planes[i];
@@ -77,7 +78,7 @@ Result<> answer(v4l2_buffer& buffer, const Result<queue::BufferInfo>& info) {
     return {};
 }
 
-/// What QBUF and PREPARE_BUF share. There are no requests on a stateful decoder: REQUEST_FD is refused.
+/// What QBUF and PREPARE_BUF share: REQUEST_FD is refused.
 template <class Action>
 Result<> handIn(Session& session, v4l2_buffer& buffer, int requestErrno, Action action) {
     auto* queue = queueOf(session, buffer.type);
@@ -147,6 +148,20 @@ Result<> prepare_buf(Session& session, v4l2_buffer& buffer, CallContext& call) {
 Result<> qbuf(Session& session, v4l2_buffer& buffer, CallContext& call) {
     return handIn(session, buffer, EBADR,
                   [&](auto& queue, const auto& request) { return queue.enqueue(request, call.client); });
+}
+
+Result<> qbuf_of_request(Session& session, v4l2_buffer& buffer, CallContext& call) {
+    if ((buffer.flags & V4L2_BUF_FLAG_REQUEST_FD) == 0) return qbuf(session, buffer, call);
+    auto* queue = queueOf(session, buffer.type);
+    if (!queue) return fail(EINVAL);
+    const auto request = toRequest(buffer);
+    if (!request) return fail(request.error());
+    const auto& device = session.device().media;
+    // Of a queue without requests that is said before anything of the request.
+    if (!queue->isOutput()) return answer(buffer, queue->bind(*request, -1, call.client));
+    if (auto ok = queue->mayBind(*request); !ok) return ok;
+    if (!call.request || !device || !device->owns(*call.request)) return fail(EINVAL);
+    return answer(buffer, session.stateless().bind(call.request, buffer.request_fd, *request, call.client));
 }
 
 Result<> dqbuf(Session& session, v4l2_buffer& buffer, CallContext&) {

@@ -75,7 +75,7 @@ Result<> tell(const m2m::Context& context, v4l2_format& format) {
 
 std::vector<const v4l2::CodedFormat*> offeredCoded(const Device::Shared& device) {
     std::vector<const v4l2::CodedFormat*> offered;
-    for (const auto& coded : v4l2::codedFormats())
+    for (const auto& coded : device.options.kind->codedFormats())
         if (device.offers(coded)) offered.push_back(&coded);
     return offered;
 }

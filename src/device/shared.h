@@ -6,6 +6,7 @@
 
 #include "daedalus/device/device.h"
 #include "daedalus/m2m/stateful.h"
+#include "daedalus/media/device.h"
 
 namespace daedalus::device {
 
@@ -19,6 +20,8 @@ struct Device::Shared {
     codec::Factory& codecs;
     const DeviceOptions options;
     std::shared_ptr<m2m::Graveyard> graveyard = std::make_shared<m2m::Graveyard>();
+    /// Null for a node without requests.
+    std::unique_ptr<media::Device> media{};
     size_t sessions = 0;
     std::map<uid_t, size_t> sessionsOf{};  ///< of each user that has any
     uint64_t lastSessionId = 0;
@@ -29,7 +32,7 @@ struct Device::Shared {
     [[nodiscard]] codec::DecoderOptions decoderOptions() const;
     /// True if the codec can be offered.
     [[nodiscard]] bool offers(const v4l2::CodedFormat& coded) const {
-        return options.kind->takes(coded) && codecs.supports(coded.codec);
+        return options.kind->takes(coded) && options.kind->decodes(codecs, coded.codec);
     }
 };
 

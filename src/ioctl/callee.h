@@ -31,6 +31,8 @@ public:
     [[nodiscard]] virtual Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) = 0;
     [[nodiscard]] virtual Result<memory::MemoryRef> memoryAt(uint64_t offset, size_t length) const = 0;
     [[nodiscard]] virtual uint32_t readiness() const = 0;
+    /// See File::request().
+    [[nodiscard]] virtual std::shared_ptr<media::Request> request() const { return nullptr; }
 };
 
 }  // namespace daedalus::ioctl

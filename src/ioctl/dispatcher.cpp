@@ -1,14 +1,28 @@
 #include "dispatcher.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <new>
 #include <utility>
 
 #include "daedalus/base/log.h"
 #include "daedalus/v4l2/print.h"
+#include "media_callees.h"
 #include "pointers.h"
 
 namespace daedalus::ioctl {
+namespace {
+
+/// The request that the argument names by its descriptor.
+std::shared_ptr<media::Request> requestOf(const Row& row, const Call& call) {
+    const auto& argument = call.payload.argument;
+    const int fd = proto::requestOf(row.traits.follow, argument.data(), argument.size());
+    File* const file = fd >= 0 && call.clientFiles ? call.clientFiles->find(fd) : nullptr;
+    return file ? file->request() : nullptr;
+}
+
+}  // namespace
 
 CallFile::CallFile(EventLoop& loop, FileKind kind, uid_t user, const MakeCallee& make)
     : loop_(loop),
@@ -60,6 +74,7 @@ int CallFile::attempt(const Row& row, Call& call, Answer& answer, Patience patie
     device::CallContext context;
     context.client = call.clientMemory.get();
     context.mayWait = patience == Patience::Some;
+    context.request = requestOf(row, call);
     if (row.priority)
         if (auto ok = callee_->checkPriority(); !ok) return ok.error().value;
     auto& argument = call.payload.argument;
@@ -67,6 +82,8 @@ int CallFile::attempt(const Row& row, Call& call, Answer& answer, Patience patie
     std::fill(argument.begin() + static_cast<ptrdiff_t>(keep), argument.end(), std::byte{0});
     const auto ok = runHandler(row, call, context);
     if (context.passedFd) answer.fds.push_back({context.passedOffset, context.passedFlags, std::move(context.passedFd)});
+    if (context.passedRequest)
+        answer.files.push_back({0, O_CLOEXEC, openRequest(loop_, std::move(context.passedRequest), owner_)});
     return ok ? 0 : ok.error().value;
 }
 

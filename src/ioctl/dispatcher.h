@@ -30,6 +30,7 @@ public:
     void onReadiness(std::function<void()> listener) override { listener_ = std::move(listener); }
     void endCalls(int error) override;
     uid_t owner() const override { return owner_; }
+    std::shared_ptr<media::Request> request() const override { return callee_->request(); }
 
 private:
     struct Parked {

@@ -7,6 +7,7 @@
 #include "daedalus/device/device.h"
 #include "daedalus/device/session.h"
 #include "dispatcher.h"
+#include "media_callees.h"
 #include "node_file.h"
 
 namespace daedalus::ioctl {
@@ -22,7 +23,7 @@ public:
     Result<> checkPriority() const override { return session_.checkPriority(); }
     Result<> run(const Row& row, std::byte* argument, device::CallContext& context) override {
         const auto run = planes_ == v4l2::PlanesApi::Single ? row.runSinglePlanar : row.run;
-        return run(session_, argument, context);
+        return run({.session = &session_, .media = nullptr, .request = nullptr}, argument, context);
     }
     Result<memory::MemoryRef> mmap(uint64_t offset, size_t length) override { return device::mmap(session_, offset, length); }
     Result<memory::MemoryRef> memoryAt(uint64_t offset, size_t length) const override {
@@ -43,6 +44,7 @@ std::unique_ptr<File> openSession(device::Device& device, FileKind kind, std::st
 
 const NodeKind kNodeKinds[] = {
     {"stateful", FileKind::Stateful, &device::kStatefulDecoder, openSession},
+    {"stateless", FileKind::Stateless, &device::kStatelessDecoder, openSession},
     {"jpeg", FileKind::Jpeg, &device::kJpegDecoder, openSession},
 };
 
@@ -56,6 +58,8 @@ const NodeKind* findNodeKind(std::string_view name) {
 }
 
 uint32_t answerToPoll(uint32_t readiness, uint32_t events) {
+    if ((readiness & kOnlyForPriority) != 0)
+        return (events & POLLPRI) != 0 ? readiness & (POLLPRI | POLLERR | POLLHUP) : readiness & POLLHUP;
     constexpr uint32_t kData = POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM;
     return readiness & ((events & kData ? events | POLLERR : events & ~uint32_t{POLLERR}) | POLLHUP);
 }
@@ -68,6 +72,11 @@ Result<std::unique_ptr<File>> Node::open(std::string client, uid_t user) {
     if (unplugged_) return fail(ENODEV);
     if (auto ok = device_.admits(client, user); !ok) return fail(ok.error());
     return std::make_unique<NodeFile>(*this, kind_.open(device_, kind_.files, std::move(client), user));
+}
+
+Result<std::unique_ptr<File>> Node::openMedia(const std::string& client, uid_t user) {
+    if (unplugged_ || !device_.media()) return fail(ENODEV);
+    return std::make_unique<NodeFile>(*this, ioctl::openMedia(device_.loop(), *device_.media(), client, user));
 }
 
 void Node::unplug() {

@@ -27,6 +27,7 @@ public:
     void onReadiness(std::function<void()> listener) override;
     void endCalls(int error) override;
     uid_t owner() const override { return owner_; }
+    std::shared_ptr<media::Request> request() const override { return file_ ? file_->request() : nullptr; }
 
 private:
     const std::shared_ptr<Node> keptAlive_;  ///< null for a node that its owner keeps

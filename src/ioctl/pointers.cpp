@@ -14,9 +14,26 @@ std::span<const std::byte> parentOf(const Payload& payload, uint32_t parent) {
     return {};
 }
 
+/// The arrays of a media device's calls.
+std::vector<proto::NestedRef> arraysOf(proto::Follow follow, const Payload& payload) {
+    std::vector<proto::NestedRef> refs(proto::kMaxArrays);
+    refs.resize(proto::followArrays(follow, payload.argument.data(), payload.argument.size(), refs.data()));
+    return refs;
+}
+
+Result<> checkArrays(std::span<const proto::NestedRef> refs, const Payload& payload) {
+    if (payload.nested.size() != refs.size()) return fail(EFAULT);
+    for (size_t i = 0; i < refs.size(); ++i) {
+        const auto& given = payload.nested[i];
+        if (given.parent != 0 || given.offset != refs[i].offset || given.bytes.size() != refs[i].length) return fail(EFAULT);
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<> checkNested(proto::Follow follow, const Payload& payload) {
+    if (const auto refs = arraysOf(follow, payload); !refs.empty()) return checkArrays(refs, payload);
     proto::NestedRef first;
     const int found = proto::followArgument(follow, payload.argument.data(), payload.argument.size(), &first);
     if (found < 0) return fail(-found);
@@ -38,6 +55,13 @@ Result<> checkNested(proto::Follow follow, const Payload& payload) {
 }
 
 LocalPointers::LocalPointers(proto::Follow follow, Payload& payload) {
+    const auto arrays = arraysOf(follow, payload);
+    for (size_t i = 0; i < arrays.size() && i < payload.nested.size(); ++i) {
+        argument_[argumentCount_] = {payload.argument.data() + arrays[i].offset, 0};
+        std::memcpy(&argument_[argumentCount_].client, argument_[argumentCount_].field, kPointerBytes);
+        replace(argument_[argumentCount_++].field, payload.nested[i].bytes.data());
+    }
+    if (!arrays.empty()) return;
     proto::NestedRef first;
     if (proto::followArgument(follow, payload.argument.data(), payload.argument.size(), &first) != 1) return;
     const bool gathered = !payload.nested.empty();
@@ -58,7 +82,7 @@ LocalPointers::LocalPointers(proto::Follow follow, Payload& payload) {
 
 LocalPointers::~LocalPointers() {
     for (const auto& saved : nested_) std::memcpy(saved.field, &saved.client, kPointerBytes);
-    if (argumentCount_ > 0) std::memcpy(argument_[0].field, &argument_[0].client, kPointerBytes);
+    for (size_t i = 0; i < argumentCount_; ++i) std::memcpy(argument_[i].field, &argument_[i].client, kPointerBytes);
 }
 
 void LocalPointers::replace(std::byte* field, const void* local) {

@@ -29,7 +29,7 @@ private:
         std::byte* field;
         uint64_t client;
     };
-    std::array<Saved, 1> argument_{};
+    std::array<Saved, proto::kMaxArrays> argument_{};
     size_t argumentCount_ = 0;
     std::vector<Saved> nested_;
 };

@@ -34,6 +34,7 @@ Result<std::shared_ptr<Node>> Registry::add(const NodeKind& kind, unsigned numbe
     std::erase_if(claims_, [](const Claim& claim) { return claim.holder.expired(); });
     const unsigned bus = freeBus();
     options.kind = kind.decoder;
+    options.number = number;
     options.busInfo = "platform:daedalus-" + std::to_string(bus);
     if (options.card.empty()) options.card = kind.decoder->card;
     NodeEntry entry{number, options.card, options.busInfo, nullptr};

@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <type_traits>
 
 #include "daedalus/base/result.h"
 #include "daedalus/device/handlers.h"
@@ -35,6 +36,24 @@ private:
     uint8_t bits_ = 0;
 };
 
+/// Whose ioctl it is: one of these, by the kind of the file.
+struct Target {
+    device::Session* session = nullptr;
+    media::Device* media = nullptr;
+    media::Request* request = nullptr;
+
+    template <class T>
+    [[nodiscard]] T& as() const {
+        if constexpr (std::is_same_v<T, device::Session>) {
+            return *session;
+        } else if constexpr (std::is_same_v<T, media::Device>) {
+            return *media;
+        } else {
+            return *request;
+        }
+    }
+};
+
 /// One ioctl.
 struct Row {
     uint32_t cmd = 0;
@@ -48,9 +67,9 @@ struct Row {
     bool copyOnError = false;  ///< the argument goes back to the client on errors, too
     Wait wait = Wait::Never;
     int nothingThere = EAGAIN;  ///< what a non-blocking file gets instead of waiting
-    Result<> (*run)(device::Session&, void* argument, device::CallContext&) = nullptr;
+    Result<> (*run)(const Target&, void* argument, device::CallContext&) = nullptr;
     /// The same for a client of the single-planar API.
-    Result<> (*runSinglePlanar)(device::Session&, void* argument, device::CallContext&) = nullptr;
+    Result<> (*runSinglePlanar)(const Target&, void* argument, device::CallContext&) = nullptr;
     void (*print)(std::string& out, const void* argument) = nullptr;
 };
 

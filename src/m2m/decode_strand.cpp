@@ -68,13 +68,16 @@ void DecodeStrand::endAll(Graveyard& graveyard, std::chrono::milliseconds patien
     const auto until = std::chrono::steady_clock::now() + patience;
     for (auto& [key, strand] : std::exchange(graveyard, {})) {
         const auto left = std::max(until - std::chrono::steady_clock::now(), std::chrono::steady_clock::duration::zero());
-        Impl& impl = *strand->impl_;
-        if (impl.strand.endWithin(std::chrono::duration_cast<std::chrono::milliseconds>(left)) || !impl.watch.abandon())
-            continue;
-        log::warn("{}: its decoder is in a call of libavcodec that does not end, and is left to itself", impl.session);
+        if (strand->end(std::chrono::duration_cast<std::chrono::milliseconds>(left))) continue;
         // All that the call may still use stays.
         std::ignore = strand.release();
     }
+}
+
+bool DecodeStrand::end(std::chrono::milliseconds patience) {
+    if (impl_->strand.endWithin(patience) || !impl_->watch.abandon()) return true;
+    log::warn("{}: its decoder is in a call of libavcodec that does not end, and is left to itself", impl_->session);
+    return false;
 }
 
 void DecodeStrand::input(queue::ActiveBuffer buffer) { impl_->send(message::Input{std::move(buffer)}); }

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "call_watch.h"
+#include "daedalus/base/log.h"
 #include "daedalus/base/mailbox.h"
 
 namespace daedalus::m2m {
@@ -45,13 +46,14 @@ Result<> write(const codec::DecodedPicture& picture, const UnitJob& job) {
 }  // namespace
 
 struct PictureStrand::Impl {
-    Impl(Resources from, v4l2::Codec which, Done call)
+    Impl(Resources from, v4l2::Codec which, const std::string& name, Done call, const SessionStrand* self)
         : resources(std::move(from)),
+          session(name),
           codec(which),
           options(resources.decoderOptions()),
           done(std::make_shared<Done>(std::move(call))),
           watch(resources.clock),
-          strand(resources.pool, [this] { return step(); }) {}
+          strand(resources.pool, [this, self] { return step(self); }) {}
 
     void send(Message message) {
         mailbox.push(std::move(message));
@@ -60,7 +62,7 @@ struct PictureStrand::Impl {
 
     // What follows is the worker's.
 
-    Strand::Step step() {
+    Strand::Step step(const SessionStrand* self) {
         auto message = mailbox.pop();
         if (!message) return Strand::Step::Idle;
         if (auto* const job = std::get_if<UnitJob>(&*message)) {
@@ -73,8 +75,8 @@ struct PictureStrand::Impl {
             if (decoder) decoder->forget();
         } else {
             decoder.reset();
-            resources.loop.post([graveyard = resources.graveyard, key = this] {
-                if (const auto alive = graveyard.lock()) alive->erase(key);
+            resources.loop.post([graveyard = resources.graveyard, self] {
+                if (const auto alive = graveyard.lock()) alive->erase(self);
             });
         }
         return Strand::Step::More;
@@ -100,6 +102,7 @@ struct PictureStrand::Impl {
     }
 
     const Resources resources;
+    const std::string session;
     const v4l2::Codec codec;
     const codec::DecoderOptions options;
     const std::shared_ptr<Done> done;  ///< emptied on the loop thread
@@ -110,10 +113,16 @@ struct PictureStrand::Impl {
     Strand strand;  ///< last: its step uses everything above
 };
 
-PictureStrand::PictureStrand(Resources resources, v4l2::Codec codec, Done done)
-    : impl_(std::make_unique<Impl>(std::move(resources), codec, std::move(done))) {}
+PictureStrand::PictureStrand(Resources resources, v4l2::Codec codec, const std::string& session, Done done)
+    : impl_(std::make_unique<Impl>(std::move(resources), codec, session, std::move(done), this)) {}
 
 PictureStrand::~PictureStrand() = default;
+
+bool PictureStrand::end(std::chrono::milliseconds patience) {
+    if (impl_->strand.endWithin(patience) || !impl_->watch.abandon()) return true;
+    log::warn("{}: its decoder is in a call of libavcodec that does not end, and is left to itself", impl_->session);
+    return false;
+}
 
 void PictureStrand::decode(UnitJob job) { impl_->send(std::move(job)); }
 void PictureStrand::forget() { impl_->send(Forget{}); }
@@ -128,7 +137,8 @@ void PictureStrand::retire(std::unique_ptr<PictureStrand> strand) {
     Impl& impl = *strand->impl_;
     *impl.done = nullptr;
     if (const auto graveyard = impl.resources.graveyard.lock()) {
-        graveyard->emplace(&impl, std::move(strand));
+        const PictureStrand* key = strand.get();
+        graveyard->emplace(key, std::move(strand));
         impl.send(Close{});
     }
 }

@@ -112,7 +112,8 @@ void StatelessContext::start() {
     unit.picture = destination_->picture;
     job_.emplace(Job{std::move(input), std::move(request), values_, holds});
     if (!strand_)
-        strand_ = std::make_unique<PictureStrand>(resources_, codec, [this](const auto& damage) { unitDone(damage); });
+        strand_ =
+            std::make_unique<PictureStrand>(resources_, codec, session_, [this](const auto& damage) { unitDone(damage); });
     const auto limit = resources_.limits.decodeTime;
     const auto period = std::max(limit / 4, std::chrono::milliseconds(10));
     if (limit > limit.zero() && !watch_) watch_ = resources_.loop.timer(period, period, [this] { watchDecoder(); });

@@ -35,6 +35,9 @@ bool isOurMemfd(int fd) {
 
 bool isDmabufCall(uint32_t cmd) { return _IOC_TYPE(cmd) == DMA_BUF_BASE && _IOC_NR(cmd) <= 1; }
 
+/// Calls of V4L2, and of media devices and requests.
+bool isCallOfOurs(uint32_t cmd) { return _IOC_TYPE(cmd) == 'V' || _IOC_TYPE(cmd) == '|'; }
+
 /// Calls that a socket answers and a video node does not.
 bool isSocketCall(uint32_t cmd) { return cmd == FIONREAD || cmd == TIOCOUTQ || _IOC_TYPE(cmd) == 0x89; }
 
@@ -43,7 +46,7 @@ bool isSocketCall(uint32_t cmd) { return cmd == FIONREAD || cmd == TIOCOUTQ || _
 long callIoctl(By by, int fd, unsigned long cmd, void* argument) {
     const auto cmd32 = static_cast<uint32_t>(cmd);
     uint64_t session = 0;
-    if (_IOC_TYPE(cmd32) == 'V' && isOurFileForSure(fd, session)) return ioctlFile(fd, session, cmd32, argument);
+    if (isCallOfOurs(cmd32) && isOurFileForSure(fd, session)) return ioctlFile(fd, session, cmd32, argument);
     if (isSocketCall(cmd32) && isOurFile(fd, session)) return errno = ENOTTY, -1;
     const int before = errno;
     const long result = by == By::Function ? realIoctl(fd, cmd, argument) : withErrno(kernel(SYS_ioctl, fd, cmd, argument));

@@ -64,14 +64,14 @@ Outcome exchangeFor(int fd, uint64_t session, Exchange& exchange) {
     return outcome;
 }
 
-int openNode(uint32_t minor, int flags) {
+int openNode(const proto::NodeEntry& node, int flags) {
     if ((flags & O_DIRECTORY) != 0) return errno = ENOTDIR, -1;
     if ((flags & O_CREAT) != 0 && (flags & O_EXCL) != 0) return errno = EEXIST, -1;
     const int before = errno;
     forgetClosedSessions();
     Exchange open;
     open.request.kind = proto::Kind::Open;
-    open.request.value = minor;
+    open.request.value = proto::whereOf(node.kind, node.minor);
     int error = 0;
     if (exchange(open) != Outcome::Answered) {
         // As for a device file without its driver; but who may not open it, or has no descriptor left, is told so.

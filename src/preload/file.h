@@ -11,8 +11,8 @@ namespace daedalus::preload {
 /// A call about the session behind `fd`: exchange(), then what the reply says about readiness.
 Outcome exchangeFor(int fd, uint64_t session, Exchange& exchange);
 
-/// Opens the node of that minor number: an fd, or -1 with errno.
-int openNode(uint32_t minor, int flags);
+/// Opens a node: an fd, or -1 with errno.
+int openNode(const proto::NodeEntry& node, int flags);
 
 /// The interposed system calls on a file of ours. Each returns as its system call does.
 int ioctlFile(int fd, uint64_t session, uint32_t cmd, void* argument);

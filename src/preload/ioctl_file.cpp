@@ -74,6 +74,9 @@ private:
         if (any && !copyIn(firstBytes, firstAddress, first.length)) return faulted();
 
         exchange_.request.argumentBytes = static_cast<uint32_t>(size_);
+        proto::NestedRef arrays[proto::kMaxArrays];
+        const size_t arrayCount = proto::followArrays(follow, argument, size_, arrays);
+        if (arrayCount > 0) return runArrays(argument, arrays, arrayCount);
         if (any && follow == proto::Follow::ExtControls) {
             Scratch refMemory;
             const size_t most = first.length / sizeof(v4l2_ext_control);
@@ -166,6 +169,31 @@ private:
         if (!copyIn(planes, planesAddress, planesLength)) return EFAULT;
         if (buffer.length * sizeof planes[0] > planesLength) return 0;
         return takePlanes(session_, buffer, planes, buffer.length) ? 0 : EFAULT;
+    }
+
+    /// Arrays that the device only writes, and that are small.
+    int runArrays(void* argument, const proto::NestedRef* refs, size_t count) {
+        Scratch scratch;
+        auto* const bytes = scratch.get<unsigned char>(proto::kMaxArrayBytes);
+        if (bytes == nullptr) return ENOMEM;
+        proto::NestedHeader headers[proto::kMaxArrays];
+        iovec in[proto::kMaxArrays + 1] = {{reinterpret_cast<void*>(address_), size_}};
+        size_t used = 0;
+        for (size_t i = 0; i < count; ++i) {
+            const uint64_t from = pointerAt(argument, refs[i].offset);
+            if (used + refs[i].length > proto::kMaxArrayBytes || !copyIn(bytes + used, from, refs[i].length)) return faulted();
+            headers[i] = {refs[i].parent, refs[i].offset, refs[i].length};
+            in[i + 1] = {reinterpret_cast<void*>(from), refs[i].length};
+            used += refs[i].length;
+        }
+        const iovec out[3] = {{argument, size_}, {headers, count * sizeof *headers}, {bytes, used}};
+        exchange_.request.nestedCount = static_cast<uint32_t>(count);
+        exchange_.request.bodyBytes = static_cast<uint32_t>(total(out, 3));
+        exchange_.out = out;
+        exchange_.outCount = 3;
+        exchange_.in = in;
+        exchange_.inCount = count + 1;
+        return finish(exchangeFor(fd_, session_, exchange_));
     }
 
     /// Controls with payloads: all that can be read goes along. What is missing is the daemon's to say.
@@ -287,8 +315,11 @@ private:
             if (!good) {
                 if (error == 0) error = EFAULT;
                 realClose(number);
-            } else if ((place.flags & O_CLOEXEC) == 0) {
-                kernel(SYS_fcntl, number, F_SETFD, 0);
+            } else {
+                if ((place.flags & O_CLOEXEC) == 0) kernel(SYS_fcntl, number, F_SETFD, 0);
+                // It may be a file of ours, and is looked for among them from now on.
+                uint64_t session = 0;
+                (void)isOurFileForSure(number, session);
             }
         }
         exchange_.fdCount = 0;

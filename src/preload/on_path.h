@@ -50,7 +50,7 @@ int openFound(const Path& found, int flags, Call call) {
         if (fd >= 0) noteStandIn();
         return fd;
     }
-    return openNode(found.node->minor, flags);
+    return openNode(*found.node, flags);
 }
 
 template <class Call>

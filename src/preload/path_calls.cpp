@@ -93,7 +93,7 @@ FILE* openStream(const char* path, const char* mode, Call call) {
         if ((flagsOf(mode) & O_ACCMODE) != O_RDONLY) return errno = EACCES, nullptr;
         return call(found.standIn);
     }
-    const int fd = openNode(found.node->minor, flagsOf(mode));
+    const int fd = openNode(*found.node, flagsOf(mode));
     return fd < 0 ? nullptr : ::fdopen(fd, mode);
 }
 
@@ -104,7 +104,7 @@ FILE* reopenStream(const char* path, const char* mode, Call call) {
     const bool ours = findPath(AT_FDCWD, path, true, found) || walkPath(AT_FDCWD, path, true, found);
     if (!ours) return call(path);
     if (found.kind != PathKind::Node) return call(found.standIn);
-    const int fd = openNode(found.node->minor, flagsOf(mode));
+    const int fd = openNode(*found.node, flagsOf(mode));
     const int error = errno;
     FILE* const result = call("/dev/null");
     if (fd < 0) {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <initializer_list>
 
 #include "proto/sysfs.h"
 #include "src/preload/file.h"
@@ -75,10 +76,12 @@ const Table* names() { return freshGreeting() != nullptr ? lastNames() : nullptr
 
 /// Cheap: most paths of a program are none of ours, and the daemon shall not be asked for them.
 bool mayBeOurs(const char* path) {
-    if (std::strstr(path, "81:") != nullptr) return true;
-    for (const char* at = path; (at = std::strstr(at, "video")) != nullptr;) {
-        at += std::strlen("video");
-        if (*at >= '0' && *at <= '9') return true;
+    if (std::strstr(path, "81:") != nullptr || std::strstr(path, "/dev/char/") != nullptr) return true;
+    for (const char* const name : {"video", "media"}) {
+        for (const char* at = path; (at = std::strstr(at, name)) != nullptr;) {
+            at += std::strlen(name);
+            if (*at >= '0' && *at <= '9') return true;
+        }
     }
     return false;
 }

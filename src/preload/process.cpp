@@ -129,7 +129,8 @@ const proto::NodeEntry* nodeOfSession(uint64_t session) {
     const Greeting* const known = greeting();
     for (const Greeting* at = known; at != nullptr; at = at->before) {
         for (uint32_t i = 0; i < at->head.nodeCount; ++i) {
-            if (at->nodes[i].minor == proto::nodeOf(session)) return &at->nodes[i];
+            const bool isIts = at->nodes[i].kind == proto::fileKindOf(session) && at->nodes[i].minor == proto::nodeOf(session);
+            if (isIts) return &at->nodes[i];
         }
     }
     return known != nullptr && known->head.nodeCount > 0 ? &known->nodes[0] : nullptr;

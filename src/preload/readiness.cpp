@@ -46,6 +46,28 @@ private:
     size_t mapped_ = 0;
 };
 
+/// A request, of which only POLLPRI can be waited for.
+bool isRequest(int fd) {
+    uint64_t session = 0;
+    return isOurFile(fd, session) && proto::fileKindOf(session) == proto::FileKind::Request;
+}
+
+/// Requests that are idle show POLLERR to who waits for POLLPRI. No descriptor shows that: the daemon is asked, before a wait.
+/// Returns how many there are.
+int showIdleRequests(pollfd* fds, nfds_t count) {
+    int idle = 0;
+    for (nfds_t i = 0; i < count; ++i) {
+        uint64_t session = 0;
+        uint32_t mask = 0;
+        fds[i].revents = 0;
+        if ((fds[i].events & POLLPRI) == 0 || !isRequest(fds[i].fd) || !isOurFile(fds[i].fd, session)) continue;
+        if (!readinessOf(fds[i].fd, session, mask) || (mask & POLLERR) == 0) continue;
+        fds[i].revents = POLLERR;
+        ++idle;
+    }
+    return idle;
+}
+
 /// POLLPRI of files of ours moves to their second descriptors, behind the others. Returns how many entries there are.
 /// `unseen`: there is one whose POLLPRI no descriptor shows.
 nfds_t splitPriority(const pollfd* fds, nfds_t count, pollfd* out, bool& unseen) {
@@ -54,6 +76,7 @@ nfds_t splitPriority(const pollfd* fds, nfds_t count, pollfd* out, bool& unseen)
     for (nfds_t i = 0; i < count; ++i) {
         out[i] = fds[i];
         uint64_t session = 0;
+        if ((fds[i].events & POLLPRI) == 0 && isRequest(fds[i].fd)) out[i].events = 0;
         if ((fds[i].events & POLLPRI) == 0 || !isOurFile(fds[i].fd, session)) continue;
         const int priority = priorityFdOf(fds[i].fd, session);
         if (priority < 0) {
@@ -61,6 +84,7 @@ nfds_t splitPriority(const pollfd* fds, nfds_t count, pollfd* out, bool& unseen)
             continue;
         }
         out[i].events = static_cast<short>(fds[i].events & ~POLLPRI);
+        if (proto::fileKindOf(session) == proto::FileKind::Request) out[i].events = 0;
         out[used++] = {priority, POLLPRI, 0};
     }
     return used;
@@ -70,7 +94,7 @@ void mergePriority(pollfd* fds, nfds_t count, const pollfd* in) {
     const pollfd* priority = in + count;
     for (nfds_t i = 0; i < count; ++i) {
         fds[i].revents = in[i].revents;
-        if (in[i].events == fds[i].events) continue;
+        if ((fds[i].events & POLLPRI) == 0 || (in[i].events & POLLPRI) != 0) continue;
         if ((priority->revents & POLLPRI) != 0) fds[i].revents = static_cast<short>(fds[i].revents | POLLPRI);
         ++priority;
     }
@@ -161,6 +185,10 @@ int pollFiles(By by, pollfd* fds, nfds_t count, const timespec* timeout, const s
     if (entries.get() == nullptr) return errno = ENOMEM, -1;
     Deadline deadline(timeout);
     const timespec* left = timeout;
+    if (const int idle = label ? showIdleRequests(fds, count) : 0; idle > 0) {
+        // What else is ready is told by the next call: the answer is one that does not go away.
+        return idle;
+    }
     for (;;) {
         bool unseen = false;
         const nfds_t used = splitPriority(fds, count, entries.get(), unseen);

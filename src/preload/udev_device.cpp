@@ -25,12 +25,15 @@ struct Entry {
     Entry* next;
 };
 
+/// "/dev/media" is as long.
+constexpr char kNodePrefix[] = "/dev/video";
 constexpr size_t kProperties = 10;
 constexpr size_t kAttributes = 4;
 constexpr char kVirtualFolder[] = "/sys/devices/virtual/video4linux/";
 
 struct Device {
     bool made;
+    const char* subsystem;
     dev_t number;
     udev* context;
     char syspath[128];
@@ -53,10 +56,17 @@ const char* baseName(const char* path) {
     return slash != nullptr ? slash + 1 : path;
 }
 
+const char* subsystemOf(const proto::NodeEntry& node) { return node.kind == proto::FileKind::Media ? "media" : "video4linux"; }
+
+void syspathOf(const proto::NodeEntry& node, char (&path)[128]) {
+    if (node.kind == proto::FileKind::Media) return proto::mediaFolder(node, path);
+    ::snprintf(path, sizeof path, "%s%s", kVirtualFolder, baseName(node.nodePath));
+}
+
 void makeDevice(const proto::NodeEntry& hello, Device& device) {
     device.number = makedev(hello.major, hello.minor);
-    const char* const name = baseName(hello.nodePath);
-    ::snprintf(device.syspath, sizeof device.syspath, "%s%s", kVirtualFolder, name);
+    device.subsystem = subsystemOf(hello);
+    syspathOf(hello, device.syspath);
     ::snprintf(device.major, sizeof device.major, "%u", hello.major);
     ::snprintf(device.minor, sizeof device.minor, "%u", hello.minor);
     ::snprintf(device.devnode, sizeof device.devnode, "%s", hello.nodePath);
@@ -64,7 +74,7 @@ void makeDevice(const proto::NodeEntry& hello, Device& device) {
     // What udev's rules and its v4l_id would have said.
     const Entry properties[kProperties] = {
         {"DEVPATH", device.syspath + std::strlen("/sys"), nullptr},
-        {"SUBSYSTEM", "video4linux", nullptr},
+        {"SUBSYSTEM", device.subsystem, nullptr},
         {"MAJOR", device.major, nullptr},
         {"MINOR", device.minor, nullptr},
         {"DEVNAME", device.devnode, nullptr},
@@ -74,9 +84,12 @@ void makeDevice(const proto::NodeEntry& hello, Device& device) {
         {"USEC_INITIALIZED", "1", nullptr},
         {"TAGS", ":uaccess:", nullptr},
     };
-    for (size_t i = 0; i < kProperties; ++i) {
-        device.properties[i] = properties[i];
-        device.properties[i].next = i + 1 < kProperties ? &device.properties[i + 1] : nullptr;
+    size_t said = 0;
+    for (const Entry& property : properties) {
+        if (hello.kind == proto::FileKind::Media && std::strncmp(property.name, "ID_V4L", 6) == 0) continue;
+        device.properties[said] = property;
+        if (said > 0) device.properties[said - 1].next = &device.properties[said];
+        ++said;
     }
     proto::SysfsEntry entry;
     size_t count = 0;
@@ -116,9 +129,9 @@ bool isDevice(const char* folder) {
 /// Exactly that of the node, or any of the paths in /sys that lead to it.
 bool isSyspathOf(const proto::NodeEntry& node, const char* path) {
     if (path[0] != '/') return false;
-    const char* const name = baseName(node.nodePath);
-    const size_t folder = std::strlen(kVirtualFolder);
-    if (std::strncmp(path, kVirtualFolder, folder) == 0 && std::strcmp(path + folder, name) == 0) return true;
+    char folder[128];
+    syspathOf(node, folder);
+    if (std::strcmp(path, folder) == 0) return true;
     Path found;
     if (!findPath(AT_FDCWD, path, true, found) || found.kind != PathKind::Sysfs || !isDevice(found.standIn)) return false;
     char device[32];
@@ -210,8 +223,10 @@ DAEDALUS_EXPORT udev_device* udev_device_new_from_devnum(udev* context, char typ
 }
 
 DAEDALUS_EXPORT udev_device* udev_device_new_from_subsystem_sysname(udev* context, const char* subsystem, const char* sysname) {
-    if (subsystem != nullptr && sysname != nullptr && std::strcmp(subsystem, "video4linux") == 0) {
-        const auto isIts = [&](const proto::NodeEntry& node) { return std::strcmp(sysname, baseName(node.nodePath)) == 0; };
+    if (subsystem != nullptr && sysname != nullptr) {
+        const auto isIts = [&](const proto::NodeEntry& node) {
+            return std::strcmp(subsystem, subsystemOf(node)) == 0 && std::strcmp(sysname, baseName(node.nodePath)) == 0;
+        };
         if (udev_device* const ours = findDevice(context, isIts)) return ours;
     }
     NEXT_OR(udev_device_new_from_subsystem_sysname, nullptr, context, subsystem, sysname);
@@ -241,10 +256,10 @@ DEVICE_CALL(udev_device*, udev_device_unref, nullptr, nullptr)
 DEVICE_CALL(udev*, udev_device_get_udev, of(device_).context, nullptr)
 DEVICE_CALL(const char*, udev_device_get_syspath, of(device_).syspath, nullptr)
 DEVICE_CALL(const char*, udev_device_get_devpath, of(device_).syspath + std::strlen("/sys"), nullptr)
-DEVICE_CALL(const char*, udev_device_get_subsystem, "video4linux", nullptr)
+DEVICE_CALL(const char*, udev_device_get_subsystem, of(device_).subsystem, nullptr)
 DEVICE_CALL(const char*, udev_device_get_devtype, nullptr, nullptr)
 DEVICE_CALL(const char*, udev_device_get_sysname, baseName(of(device_).devnode), nullptr)
-DEVICE_CALL(const char*, udev_device_get_sysnum, of(device_).devnode + std::strlen("/dev/video"), nullptr)
+DEVICE_CALL(const char*, udev_device_get_sysnum, of(device_).devnode + std::strlen(kNodePrefix), nullptr)
 DEVICE_CALL(const char*, udev_device_get_devnode, of(device_).devnode, nullptr)
 DEVICE_CALL(const char*, udev_device_get_driver, nullptr, nullptr)
 DEVICE_CALL(const char*, udev_device_get_action, nullptr, nullptr)

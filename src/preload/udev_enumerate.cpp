@@ -24,12 +24,12 @@ struct Enumeration {
     udev_enumerate* real;
     udev* context;
     bool bySubsystem;  ///< at least one subsystem was asked for
-    bool subsystem;    ///< and ours is one of them
     bool bySysname;
     bool scanned;
     // One bit for each of our devices:
-    uint32_t sysnames;  ///< whose name was asked for
-    uint32_t refused;   ///< that do not meet some match
+    uint32_t subsystems;  ///< whose subsystem was asked for
+    uint32_t sysnames;    ///< whose name was asked for
+    uint32_t refused;     ///< that do not meet some match
     udev_list_entry* realHead;
     char entries[proto::kMaxNodes];  ///< their addresses stand for our devices in its list
 };
@@ -78,7 +78,7 @@ Enumeration* asEnumeration(udev_list_entry* entry, size_t& index) {
 
 bool matches(const Enumeration& wanted, size_t index) {
     const uint32_t bit = 1U << index;
-    return wanted.scanned && (wanted.refused & bit) == 0 && (!wanted.bySubsystem || wanted.subsystem) &&
+    return wanted.scanned && (wanted.refused & bit) == 0 && (!wanted.bySubsystem || (wanted.subsystems & bit) != 0) &&
            (!wanted.bySysname || (wanted.sysnames & bit) != 0);
 }
 
@@ -104,6 +104,9 @@ uint32_t devicesWhere(const Enumeration& known, IsTrue isTrue) {
 bool fits(const char* pattern, const char* value) {
     return pattern == nullptr || (value != nullptr && ::fnmatch(pattern, value, 0) == 0);
 }
+
+/// Looks at the name alone: a program that asks for other devices does not wake the daemon.
+bool isSubsystemOfOurs(const char* pattern) { return fits(pattern, "video4linux") || fits(pattern, "media"); }
 
 }  // namespace
 }  // namespace daedalus::preload
@@ -135,14 +138,19 @@ DAEDALUS_EXPORT udev_enumerate* udev_enumerate_unref(udev_enumerate* enumerate) 
 DAEDALUS_EXPORT int udev_enumerate_add_match_subsystem(udev_enumerate* enumerate, const char* subsystem) {
     if (Enumeration* const known = find(enumerate); known != nullptr && subsystem != nullptr) {
         known->bySubsystem = true;
-        known->subsystem = known->subsystem || fits(subsystem, "video4linux");
+        if (isSubsystemOfOurs(subsystem))
+            known->subsystems |=
+                devicesWhere(*known, [&](udev_device* ours) { return fits(subsystem, udev_device_get_subsystem(ours)); });
     }
     NEXT_OR(udev_enumerate_add_match_subsystem, -ENOENT, enumerate, subsystem);
 }
 
 DAEDALUS_EXPORT int udev_enumerate_add_nomatch_subsystem(udev_enumerate* enumerate, const char* subsystem) {
     Enumeration* const known = find(enumerate);
-    if (known != nullptr && subsystem != nullptr && fits(subsystem, "video4linux")) known->refused = kAll;
+    if (known != nullptr && subsystem != nullptr && isSubsystemOfOurs(subsystem)) {
+        known->refused |=
+            devicesWhere(*known, [&](udev_device* ours) { return fits(subsystem, udev_device_get_subsystem(ours)); });
+    }
     NEXT_OR(udev_enumerate_add_nomatch_subsystem, -ENOENT, enumerate, subsystem);
 }
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "careful_copy.h"
@@ -113,6 +114,14 @@ Result<ioctl::Payload> gather(pid_t pid, uint32_t cmd, uint64_t address) {
     if (auto ok = readProcess(pid, address, payload.argument); !ok) return fail(ok.error());
 
     const auto follow = ioctl::traitsOf(cmd).follow;
+    std::array<proto::NestedRef, proto::kMaxArrays> arrays;
+    const size_t count = proto::followArrays(follow, payload.argument.data(), payload.argument.size(), arrays.data());
+    for (const auto& ref : std::span(arrays).first(count)) {
+        auto bytes = readNested(pid, payload.argument, ref);
+        if (!bytes) return fail(bytes.error());
+        payload.nested.push_back({ref.parent, ref.offset, *std::move(bytes)});
+    }
+    if (count > 0) return payload;
     proto::NestedRef first;
     const int found = proto::followArgument(follow, payload.argument.data(), payload.argument.size(), &first);
     if (found < 0) return fail(-found);

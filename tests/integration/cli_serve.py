@@ -4,6 +4,7 @@
 import errno
 import os
 import pathlib
+import re
 import resource
 import signal
 import socket
@@ -144,7 +145,9 @@ except OSError as error:
 
 # proto/wire.h: Request {kind, flags, session, value, length, sequence, cmd, ...}, and what this build speaks.
 REQUEST = struct.Struct("=IIQQQII16x")
-HELLO, PROTOCOL = 1, 2
+HELLO = 1
+WIRE = pathlib.Path(__file__).resolve().parents[2] / "proto/wire.h"
+PROTOCOL = int(re.search(r"kProtocolVersion = (\d+);", WIRE.read_text(encoding="utf-8"))[1])
 
 
 class OtherDaemon:

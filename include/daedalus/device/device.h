@@ -13,6 +13,7 @@
 #include "daedalus/codec/decoder.h"
 #include "daedalus/device/decoder_kind.h"
 #include "daedalus/device/limits.h"
+#include "daedalus/media/device.h"
 #include "daedalus/memory/accounts.h"
 #include "daedalus/v4l2/planes.h"
 
@@ -23,6 +24,7 @@ struct DeviceOptions {
     const DecoderKind* kind = &kStatefulDecoder;
     std::string driver = "daedalus";              ///< as QUERYCAP tells it: at most 15 bytes
     std::string card;                             ///< at most 31 bytes; empty: the kind's
+    unsigned number = 0;                          ///< N of /dev/videoN, as a media device tells it
     std::string busInfo = "platform:daedalus-0";  ///< tells the nodes of one daemon apart, which gives it
     /// Threads that decode, for one stream as for all. 0: as many as the machine has cores, all of them for one stream while
     /// few sessions decode, 1 for each as soon as there are as many sessions as cores.
@@ -51,6 +53,8 @@ public:
     [[nodiscard]] v4l2::PlanesApi planes() const;
     [[nodiscard]] const DecoderKind& kind() const;
     [[nodiscard]] const std::shared_ptr<memory::Accounts>& accounts() const;
+    /// The media device beside the node; null if it has none.
+    [[nodiscard]] media::Device* media();
     /// Whether `user` may open one more session: EMFILE at a limit, ENODEV if this build decodes nothing. `client` is for the
     /// log line.
     [[nodiscard]] Result<> admits(const std::string& client, uid_t user) const;

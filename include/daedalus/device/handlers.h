@@ -2,8 +2,13 @@
 // Errors are those of the kernel's V4L2 core and videobuf2. Loop thread. The files carry v4l2-compliance's group names.
 #pragma once
 
+#include <linux/media.h>
+
+#include <memory>
+
 #include "daedalus/base/result.h"
 #include "daedalus/base/unique_fd.h"
+#include "daedalus/media/device.h"
 #include "daedalus/memory/memory.h"
 #include "daedalus/v4l2/uapi.h"
 
@@ -20,6 +25,10 @@ struct CallContext {
     UniqueFd passedFd;
     int passedFlags = 0;
     uint32_t passedOffset = 0;
+    /// The request that the argument names, if that is one of ours.
+    std::shared_ptr<media::Request> request;
+    /// A new request, for which the client gets a descriptor at the start of the argument; none unless a handler sets it.
+    std::shared_ptr<media::Request> passedRequest;
 };
 
 /// The argument of an ioctl that has none.
@@ -53,6 +62,8 @@ Result<> remove_bufs(Session&, v4l2::RemoveBuffers&, CallContext&);
 Result<> querybuf(Session&, v4l2_buffer&, CallContext&);
 Result<> prepare_buf(Session&, v4l2_buffer&, CallContext&);
 Result<> qbuf(Session&, v4l2_buffer&, CallContext&);
+/// The same on a node with requests.
+Result<> qbuf_of_request(Session&, v4l2_buffer&, CallContext&);
 /// EAGAIN: nothing is done yet.
 Result<> dqbuf(Session&, v4l2_buffer&, CallContext&);
 Result<> expbuf(Session&, v4l2_exportbuffer&, CallContext&);
@@ -79,6 +90,24 @@ Result<> dqevent(Session&, v4l2_event&, CallContext&);
 // handlers_codec.cpp
 Result<> decoder_cmd(Session&, v4l2_decoder_cmd&, CallContext&);
 Result<> try_decoder_cmd(Session&, v4l2_decoder_cmd&, CallContext&);
+
+// handlers_units.cpp: what a stateless decoder does otherwise
+Result<> get_unit_controls(Session&, v4l2_ext_controls&, CallContext&);
+Result<> set_unit_controls(Session&, v4l2_ext_controls&, CallContext&);
+Result<> try_unit_controls(Session&, v4l2_ext_controls&, CallContext&);
+Result<> set_unit_control(Session&, v4l2_control&, CallContext&);
+Result<> try_unit_cmd(Session&, v4l2_decoder_cmd&, CallContext&);
+Result<> unit_cmd(Session&, v4l2_decoder_cmd&, CallContext&);
+
+// handlers_media.cpp
+Result<> device_info(media::Device&, media_device_info&, CallContext&);
+Result<> enum_entities(media::Device&, media_entity_desc&, CallContext&);
+Result<> enum_links(media::Device&, media_links_enum&, CallContext&);
+Result<> setup_link(media::Device&, media_link_desc&, CallContext&);
+Result<> g_topology(media::Device&, media_v2_topology&, CallContext&);
+Result<> request_alloc(media::Device&, int&, CallContext&);
+Result<> request_queue(media::Request&, NoArgument&, CallContext&);
+Result<> request_reinit(media::Request&, NoArgument&, CallContext&);
 
 /// The memory behind a mem_offset; see ioctl::File.
 [[nodiscard]] Result<memory::MemoryRef> mmap(Session& session, uint64_t offset, size_t length);

@@ -9,6 +9,7 @@
 #include "daedalus/device/device.h"
 #include "daedalus/device/events.h"
 #include "daedalus/m2m/stateful.h"
+#include "daedalus/m2m/stateless.h"
 
 namespace daedalus::device {
 
@@ -25,8 +26,12 @@ public:
     [[nodiscard]] m2m::Context& context() { return *parts_.context; }
     /// The context of a stateful decoder's session: for handlers whose rows are for such files only.
     [[nodiscard]] m2m::StatefulContext& stateful() { return dynamic_cast<m2m::StatefulContext&>(*parts_.context); }
+    /// The same for a stateless decoder's.
+    [[nodiscard]] m2m::StatelessContext& stateless() { return dynamic_cast<m2m::StatelessContext&>(*parts_.context); }
     [[nodiscard]] EventQueue& events() { return events_; }
     [[nodiscard]] Controls& controls() { return *parts_.controls; }
+    /// A control was set: whoever subscribed to it hears of it.
+    void controlsChanged() { pushControlEvents(); }
     /// A mask of POLL* bits, as v4l2_m2m_poll() gives it.
     [[nodiscard]] uint32_t readiness() const;
 

@@ -7,8 +7,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
 #include "daedalus/base/result.h"
+#include "daedalus/media/request.h"
 #include "daedalus/memory/memory.h"
 
 namespace daedalus::ioctl {
@@ -18,6 +20,9 @@ class Reply;
 
 /// What poll() says of a file whose node was unplugged.
 inline constexpr uint32_t kUnplugged = POLLHUP | POLLERR | POLLPRI;
+
+/// Of a file that poll() tells of only to those who ask for POLLPRI, as requests are: stands in readiness().
+inline constexpr uint32_t kOnlyForPriority = 1U << 16;
 
 /// One open file: which ioctls it takes, whether it is ready, whose it is. Made by Node::open(), or brought by an Answer; the
 /// transport owns it. Dropping a File closes it: parked calls are answered with EBADF, buffers that a worker still has are
@@ -50,6 +55,8 @@ public:
     virtual void endCalls(int error) = 0;
     /// Who opened it.
     [[nodiscard]] virtual uid_t owner() const = 0;
+    /// The request that it is a file of; null for every other file.
+    [[nodiscard]] virtual std::shared_ptr<media::Request> request() const { return nullptr; }
 };
 
 /// What poll() answers to who asks for `events`, of a file's readiness(): those of them that are set, and POLLERR and

@@ -33,6 +33,9 @@ public:
     /// A new file. `client` names the client in log lines ("pid 1234 ffmpeg"), `user` is who it runs as. ENOMEM, EMFILE at
     /// a limit of sessions, ENODEV after unplug().
     [[nodiscard]] Result<std::unique_ptr<File>> open(std::string client, uid_t user);
+    /// A new file of the media device beside the node. ENODEV also if it has none.
+    [[nodiscard]] Result<std::unique_ptr<File>> openMedia(const std::string& client, uid_t user);
+    [[nodiscard]] bool hasMedia() const { return kind_.decoder->hasRequests; }
     /// The device is gone, as far as clients see: all calls on its files are ENODEV from now on, those that wait included, and
     /// poll() says POLLHUP.
     void unplug();

@@ -21,8 +21,8 @@ class Device;
 namespace daedalus::ioctl {
 
 /// What a file is an open of. A row of the ioctl table says for which of these it is valid.
-enum class FileKind : uint8_t { Stateful, Jpeg };
-inline constexpr size_t kFileKinds = 2;
+enum class FileKind : uint8_t { Stateful, Jpeg, Stateless, Media, Request };
+inline constexpr size_t kFileKinds = 5;
 
 /// One kind of node: a line of the table.
 struct NodeKind {

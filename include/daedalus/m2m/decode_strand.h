@@ -24,8 +24,20 @@ class DecodeStrand;
 /// an ERROR buffer for each OUTPUT buffer, instead of waiting for ever.
 inline constexpr size_t kPatienceBytes = 1U << 20;
 
-/// Strands whose session is gone, by their addresses, until their worker has let go of them. Loop thread.
-using Graveyard = std::map<const void*, std::shared_ptr<void>>;
+/// What sends a session's work to the pool, and outlives the session until its worker has let go. Loop thread.
+class SessionStrand {
+public:
+    SessionStrand() = default;
+    virtual ~SessionStrand() = default;
+    SessionStrand(const SessionStrand&) = delete;
+    SessionStrand& operator=(const SessionStrand&) = delete;
+    /// Waits for the step under way. False: it is in a call of the codec that does not return within `patience`, and this
+    /// object must stay for as long as the process.
+    [[nodiscard]] virtual bool end(std::chrono::milliseconds patience) = 0;
+};
+
+/// Strands whose session is gone. Loop thread.
+using Graveyard = std::map<const SessionStrand*, std::unique_ptr<SessionStrand>>;
 
 /// What a session's decoding needs from the device; all of it outlives the session.
 struct Resources {
@@ -79,7 +91,7 @@ enum class CaptureStop : uint8_t {
 
 /// The public functions are for the loop thread and only send messages; the work is done in steps on the worker pool (Worker).
 /// Buffers come back by themselves (ActiveBuffer::done).
-class DecodeStrand {
+class DecodeStrand final : public SessionStrand {
 public:
     /// What the loop side hears, on the loop thread. Nothing of it is heard that a later flush() has overtaken, of formats
     /// nothing that a later setUp() has overtaken, and of drains nothing that a later returnOutputs() has overtaken.
@@ -104,9 +116,8 @@ public:
     };
 
     DecodeStrand(Resources resources, v4l2::Codec codec, const std::string& session, Listener& listener);
-    ~DecodeStrand();
-    DecodeStrand(const DecodeStrand&) = delete;
-    DecodeStrand& operator=(const DecodeStrand&) = delete;
+    ~DecodeStrand() override;
+    bool end(std::chrono::milliseconds patience) override;
     /// Ends a strand without waiting for its worker. The listener is not called any more.
     static void retire(std::unique_ptr<DecodeStrand> strand);
 

@@ -24,16 +24,15 @@ struct UnitJob {
 };
 
 /// The public functions are for the loop thread. One unit at a time.
-class PictureStrand {
+class PictureStrand final : public SessionStrand {
 public:
     /// Called on the loop thread for each decode(): what was wrong with the unit, empty if nothing was. The picture, as far as
     /// it was decoded, stands in the output planes.
     using Done = std::function<void(const std::string& damage)>;
 
-    PictureStrand(Resources resources, v4l2::Codec codec, Done done);
-    ~PictureStrand();
-    PictureStrand(const PictureStrand&) = delete;
-    PictureStrand& operator=(const PictureStrand&) = delete;
+    PictureStrand(Resources resources, v4l2::Codec codec, const std::string& session, Done done);
+    ~PictureStrand() override;
+    bool end(std::chrono::milliseconds patience) override;
 
     void decode(UnitJob job);
     /// No picture of before is a reference any more.

@@ -61,7 +61,7 @@ public:
 
     Result<> open() {
         if (options_.memory) memory_.emplace(codec_, options_.memory);
-        auto opened = openContext(codec_, decoder_, options_, std::nullopt, memory_ ? &*memory_ : nullptr);
+        auto opened = openContext(traitsOf(codec_), decoder_, options_, std::nullopt, memory_ ? &*memory_ : nullptr);
         if (!opened) return fail(opened.error());
         context_ = *std::move(opened);
         context_->opaque = this;

@@ -315,7 +315,8 @@ void Connection::answer(ioctl::Answer&& answer) {
 
 Result<> Connection::openPassed(uint64_t session, ioctl::Answer& answer) {
     for (auto& passed : answer.files) {
-        auto made = server_.addSession(proto::nodeOf(session), std::move(passed.file));
+        auto made =
+            server_.addSession(proto::whereOf(proto::FileKind::Request, proto::nodeOf(session)), std::move(passed.file));
         if (!made) return daedalus::fail(made.error());
         answer.fds.push_back({passed.offset, passed.flags, std::move(made->clientEnd)});
     }

@@ -41,6 +41,18 @@ bool sameRef(const proto::NestedHeader& header, const proto::NestedRef& ref) {
 
 std::vector<std::byte> copyOf(std::span<const std::byte> bytes) { return {bytes.begin(), bytes.end()}; }
 
+/// The arrays of a media device's calls: all of them.
+bool takeArrays(Reader& reader, std::span<const proto::NestedHeader> headers, std::span<const proto::NestedRef> refs,
+                ioctl::Payload& payload) {
+    if (headers.size() != refs.size()) return false;
+    for (size_t i = 0; i < refs.size(); ++i) {
+        std::span<const std::byte> piece;
+        if (!sameRef(headers[i], refs[i]) || !reader.take(refs[i].length, piece)) return false;
+        payload.nested.push_back({headers[i].parent, headers[i].offset, copyOf(piece)});
+    }
+    return true;
+}
+
 /// Nested arrays must be those that the argument itself asks for, in their order; the client may leave some out.
 bool takeNested(Reader& reader, const proto::Request& request, proto::Follow follow, ioctl::Payload& payload) {
     if (request.nestedCount == 0) return true;
@@ -49,6 +61,9 @@ bool takeNested(Reader& reader, const proto::Request& request, proto::Follow fol
     for (auto& header : headers) {
         if (!reader.take(header) || header.length > proto::kMaxNestedBytes) return false;
     }
+    std::array<proto::NestedRef, proto::kMaxArrays> arrays;
+    const size_t count = proto::followArrays(follow, payload.argument.data(), payload.argument.size(), arrays.data());
+    if (count > 0) return takeArrays(reader, headers, std::span(arrays).first(count), payload);
     proto::NestedRef first;
     if (proto::followArgument(follow, payload.argument.data(), payload.argument.size(), &first) != 1) return false;
     std::span<const std::byte> piece;
@@ -81,6 +96,9 @@ size_t mostBodyBytes(uint32_t cmd, const Follows& follows) {
             return flat;
         case proto::Follow::Planes:
             return flat + sizeof(proto::NestedHeader) + VIDEO_MAX_PLANES * sizeof(v4l2_plane);
+        case proto::Follow::Topology:
+        case proto::Follow::Links:
+            return flat + proto::kMaxArrays * sizeof(proto::NestedHeader) + proto::kMaxArrayBytes;
         case proto::Follow::ExtControls:
             break;
     }

@@ -7,6 +7,8 @@
 
 #include <chrono>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 
 #include "daedalus/base/log.h"
 #include "daedalus/v4l2/node_name.h"
@@ -25,6 +27,19 @@ constexpr size_t kMostThroughDoor = 4096;
 constexpr uint64_t kHandlesOfDoor = 4;
 /// Its end, the pair that shows POLLPRI, and the end of a pipe once the node is gone.
 constexpr uint64_t kHandlesOfSession = 4;
+
+/// The major number of media devices: the host's, or where it has none one that it gives out last.
+unsigned mediaMajor() {
+    constexpr unsigned kLastDynamic = 384;
+    static const unsigned major = [] {
+        std::ifstream devices("/proc/devices");
+        unsigned number = 0;
+        for (std::string line; std::getline(devices, line);)
+            if (std::istringstream words(line); words >> number && words >> line && line == "media") return number;
+        return kLastDynamic;
+    }();
+    return major;
+}
 
 uint64_t randomId() {
     uint64_t id = 0;
@@ -97,6 +112,17 @@ std::vector<proto::NodeEntry> Server::nodeEntries() const {
         entry.major = v4l2::kVideoMajor;
         entry.minor = node.number;  // as videodev gives them
         v4l2::nodePath(node.number).copy(entry.nodePath, sizeof entry.nodePath - 1);
+        node.card.copy(entry.card, sizeof entry.card - 1);
+        if (node.hasMedia) entry.media = 1 + node.number;
+    }
+    // Behind them, so that a client's first node is one that decodes.
+    for (const auto& node : backend_.nodes()) {
+        if (!node.hasMedia || entries.size() == proto::kMaxNodes) continue;
+        auto& entry = entries.emplace_back();
+        entry.kind = proto::FileKind::Media;
+        entry.major = mediaMajor();
+        entry.minor = node.number;
+        v4l2::mediaPath(node.number).copy(entry.nodePath, sizeof entry.nodePath - 1);
         node.card.copy(entry.card, sizeof entry.card - 1);
     }
     return entries;
@@ -178,22 +204,24 @@ Result<UniqueFd> Server::openDoor(uid_t user) {
     return std::move(made->clientEnd);
 }
 
-Result<Session::Made> Server::openSession(uint64_t number, uid_t owner, std::string client) {
-    if (number >= v4l2::kNodeNumbers) return fail(ENODEV);
-    auto share = charge(owner, kHandlesOfSession);
-    if (!share) return fail(EMFILE);
-    auto file = backend_.open(static_cast<unsigned>(number), std::move(client), owner);
+Result<Session::Made> Server::openSession(uint64_t where, uid_t owner, std::string client) {
+    const unsigned number = proto::nodeOf(where);
+    const bool isMedia = where == proto::whereOf(proto::FileKind::Media, number);
+    if (!isMedia && where != proto::whereOf(proto::FileKind::Video, number)) return fail(ENODEV);
+    if (isMedia && !backend_.openMedia) return fail(ENODEV);
+    auto file = isMedia ? backend_.openMedia(number, client, owner) : backend_.open(number, std::move(client), owner);
     if (!file) return fail(file.error());
-    auto made = addSession(static_cast<unsigned>(number), *std::move(file));
-    if (made) made->session->keep(*std::move(share));
-    return made;
+    return addSession(where, *std::move(file));
 }
 
-Result<Session::Made> Server::addSession(unsigned number, std::unique_ptr<ioctl::File> file) {
-    const uint64_t random = randomId();
-    const uint64_t id = random - proto::nodeOf(random) + number;
+Result<Session::Made> Server::addSession(uint64_t where, std::unique_ptr<ioctl::File> file) {
+    constexpr uint64_t kWhere = 0xFFFF;
+    auto share = charge(file->owner(), kHandlesOfSession);
+    if (!share) return fail(EMFILE);
+    const uint64_t id = (randomId() & ~kWhere) | (where & kWhere);
     auto made = Session::make(loop_, daemon_, id, std::move(file));
     if (!made) return made;
+    made->session->keep(*std::move(share));
     const auto hangUp = [this, id] {
         loop_.post([this, id, life = std::weak_ptr(life_)] {
             if (!life.expired()) endSession(id);
@@ -251,7 +279,7 @@ Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Regis
         .nodes =
             [&nodes] {
                 std::vector<socket::Backend::Node> list;
-                for (const auto& entry : nodes.list()) list.push_back({entry.number, entry.card});
+                for (const auto& entry : nodes.list()) list.push_back({entry.number, entry.card, entry.node->hasMedia()});
                 return list;
             },
         .generation = [&nodes] { return nodes.generation(); },
@@ -261,6 +289,10 @@ Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Regis
         },
         .follows = ioctl::followedCalls(),
         .accounts = std::move(accounts),
+        .openMedia = [&nodes](unsigned number, const std::string& client, uid_t user) -> Result<std::unique_ptr<ioctl::File>> {
+            const auto node = nodes.find(number);
+            return node ? node->openMedia(client, user) : fail(ENODEV);
+        },
     };
     auto server = socket::Server::listen(loop, std::move(backend), path);
     if (!server) return fail(server.error());
@@ -273,7 +305,7 @@ Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node&
     const auto number = v4l2::nodeNumber(options.nodePath);
     if (!number) return fail(EINVAL);
     socket::Backend backend{
-        .nodes = [here = socket::Backend::Node{*number, options.card}] { return std::vector{here}; },
+        .nodes = [here = socket::Backend::Node{*number, options.card, node.hasMedia()}] { return std::vector{here}; },
         .generation = {},
         .open = [&node, here = *number](unsigned wanted, std::string client,
                                         uid_t user) -> Result<std::unique_ptr<ioctl::File>> {
@@ -282,6 +314,8 @@ Result<std::unique_ptr<SocketServer>> listenSocket(EventLoop& loop, ioctl::Node&
         .follows = ioctl::followedCalls(),
         .hasSysfs = options.hasSysfs,
         .accounts = node.device().accounts(),
+        .openMedia = [&node, here = *number](unsigned wanted, const std::string& client, uid_t user)
+            -> Result<std::unique_ptr<ioctl::File>> { return wanted == here ? node.openMedia(client, user) : fail(ENODEV); },
     };
     auto server = socket::Server::listen(loop, std::move(backend), path);
     if (!server) return fail(server.error());

@@ -30,6 +30,7 @@ struct Backend {
     struct Node {
         unsigned number = 0;
         std::string card;
+        bool hasMedia = false;
     };
     std::function<std::vector<Node>()> nodes;
     /// Of the list of nodes; may be empty where that never changes.
@@ -40,6 +41,8 @@ struct Backend {
     bool hasSysfs = true;  ///< see SocketOptions
     /// Null: nothing is charged.
     std::shared_ptr<memory::Accounts> accounts{};
+    /// Opens the media device beside a node; empty where there are none.
+    std::function<Result<std::unique_ptr<ioctl::File>>(unsigned number, const std::string& client, uid_t user)> openMedia{};
 };
 
 /// Owns the listening socket, the connections and the sessions. Loop thread.
@@ -62,9 +65,10 @@ public:
     [[nodiscard]] proto::HelloBody hello() const;
     [[nodiscard]] std::vector<proto::NodeEntry> nodeEntries() const;
     [[nodiscard]] std::span<const proto::FollowEntry> followEntries() const { return followEntries_; }
-    [[nodiscard]] Result<Session::Made> openSession(uint64_t number, uid_t owner, std::string client);
-    /// A session of a file that is open already, of the node of that number.
-    [[nodiscard]] Result<Session::Made> addSession(unsigned number, std::unique_ptr<ioctl::File> file);
+    /// `where`: proto::whereOf().
+    [[nodiscard]] Result<Session::Made> openSession(uint64_t where, uid_t owner, std::string client);
+    /// A session of a file that is open already.
+    [[nodiscard]] Result<Session::Made> addSession(uint64_t where, std::unique_ptr<ioctl::File> file);
     [[nodiscard]] std::shared_ptr<Session> find(uint64_t session) const;
     /// The client's end of a new door. EMFILE: that user has too many files open.
     [[nodiscard]] Result<UniqueFd> openDoor(uid_t user);

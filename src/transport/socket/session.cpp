@@ -156,6 +156,7 @@ void Session::update() {
     }
     // An event is told before the buffer that it announces, so that a client which wakes in between sees it.
     updatePriority((readiness & POLLPRI) != 0);
+    if ((readiness & ioctl::kOnlyForPriority) != 0) return;
     wantIn_ = (readiness & kInMask) != 0;
     if (wantIn_ && !showsIn_) {
         const char byte = (readiness & POLLERR) != 0 ? proto::kErrorByte : proto::kReadyByte;
