@@ -30,7 +30,7 @@ Mutex freeMutex;
 /// Of those the ones that are free.
 std::vector<size_t>& freed() DAEDALUS_REQUIRES(freeMutex) {
     // Never destroyed: mappings may end later than static objects.
-    static auto* const list = new std::vector<size_t>();
+    static auto* const list = new std::vector<size_t>();  // NOLINT(cppcoreguidelines-owning-memory)
     return *list;
 }
 
