@@ -19,13 +19,6 @@ unsigned workers(const device::DeviceOptions& options) {
     return options.threads > 0 ? options.threads : std::max(1U, std::thread::hardware_concurrency());
 }
 
-/// All nodes charge their sessions to one account.
-device::DeviceOptions withAccounts(device::DeviceOptions options) {
-    const auto limits = memory::accountLimits(memory::examineMachine(), options.limits.totalMemory, options.limits.userMemory);
-    if (!options.accounts) options.accounts = std::make_shared<memory::Accounts>(limits);
-    return options;
-}
-
 }  // namespace
 
 NodeKinds defaultKinds() { return {&ioctl::nodeKinds().front()}; }
@@ -49,7 +42,7 @@ std::string parseKinds(const std::string& text, NodeKinds& into) {
 /// In the order in which they need each other; destroyed from the end.
 struct Daemon::Impl {
     explicit Impl(const device::DeviceOptions& wanted)
-        : options(withAccounts(wanted)),
+        : options(device::withAccounts(wanted)),  // all nodes charge their sessions to one
           pool(workers(options)),
           codecs(codec::narrowed(codec::makeFfmpegFactory(), options.codecs)),
           nodes(loop, pool, *codecs) {}

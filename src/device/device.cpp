@@ -9,18 +9,12 @@
 
 namespace daedalus::device {
 
-namespace {
-
 DeviceOptions withAccounts(DeviceOptions options) {
-    if (!options.accounts) {
-        const auto limits =
-            memory::accountLimits(memory::examineMachine(), options.limits.totalMemory, options.limits.userMemory);
-        options.accounts = std::make_shared<memory::Accounts>(limits);
-    }
+    if (options.accounts) return options;
+    const auto limits = memory::accountLimits(memory::examineMachine(), options.limits.totalMemory, options.limits.userMemory);
+    options.accounts = std::make_shared<memory::Accounts>(limits);
     return options;
 }
-
-}  // namespace
 
 Device::Device(EventLoop& loop, WorkerPool& pool, codec::Factory& codecs, DeviceOptions options)
     : shared_(std::make_unique<Shared>(Shared{loop, pool, codecs, withAccounts(std::move(options))})) {

@@ -40,6 +40,10 @@ struct DeviceOptions {
     bool lenientPoll = false;
 };
 
+/// `options` with an account, which is made by their limits, or by the machine's, where they have none. Devices that are made
+/// of what it returns share it. Any thread.
+[[nodiscard]] DeviceOptions withAccounts(DeviceOptions options);
+
 /// State that is shared across the opens of a node: what it can decode, priorities, the number of sessions. Loop thread.
 /// The loop, the pool and the factory are the caller's and must outlive it.
 class Device {
