@@ -87,22 +87,26 @@ Result<v4l2::ControlValues> collect(const Controls& known, v4l2_ext_controls& co
     return values;
 }
 
+/// The request whose controls are meant; null where it is those of no request. `error` if it is not in that state.
+Result<std::shared_ptr<media::Request>> requestIn(media::RequestState state, int error, Session& session,
+                                                  v4l2_ext_controls& controls, const CallContext& call) {
+    if (controls.which != V4L2_CTRL_WHICH_REQUEST_VAL) return nullptr;
+    controls.error_idx = controls.count;
+    auto found = requestOf(session, call);
+    if (found && (*found)->state() != state) return fail(error);
+    return found;
+}
+
 Result<> setOrTry(Session& session, v4l2_ext_controls& controls, const CallContext& call, Purpose purpose) {
     const Controls& known = session.controls();
-    std::shared_ptr<media::Request> request;
-    if (controls.which == V4L2_CTRL_WHICH_REQUEST_VAL) {
-        controls.error_idx = controls.count;
-        const auto found = requestOf(session, call);
-        if (!found) return fail(found.error());
-        request = *found;
-        if (request->state() != media::RequestState::Idle) return fail(EBUSY);
-    }
+    const auto request = requestIn(media::RequestState::Idle, EBUSY, session, controls, call);
+    if (!request) return fail(request.error());
     if (auto ok = checkArray(known, controls, purpose); !ok || controls.count == 0) return ok;
     const auto values = collect(known, controls, purpose);
     if (!values) return fail(values.error());
     auto& context = session.stateless();
     if (purpose == Purpose::Try) return context.checkValues(*values);
-    if (request) return context.setValues(request, *values);
+    if (*request) return context.setValues(*request, *values);
     if (auto ok = context.setValues(*values); !ok) return ok;
     session.controlsChanged();
     return {};
@@ -113,15 +117,9 @@ Result<> setOrTry(Session& session, v4l2_ext_controls& controls, const CallConte
 Result<> get_unit_controls(Session& session, v4l2_ext_controls& controls, CallContext& call) {
     const Controls& known = session.controls();
     const v4l2::ControlValues* values = &session.stateless().values();
-    std::shared_ptr<media::Request> request;
-    if (controls.which == V4L2_CTRL_WHICH_REQUEST_VAL) {
-        controls.error_idx = controls.count;
-        const auto found = requestOf(session, call);
-        if (!found) return fail(found.error());
-        request = *found;
-        if (request->state() != media::RequestState::Complete) return fail(EACCES);
-        values = &request->values();
-    }
+    const auto request = requestIn(media::RequestState::Complete, EACCES, session, controls, call);
+    if (!request) return fail(request.error());
+    if (*request) values = &(*request)->values();
     if (auto ok = checkArray(known, controls, Purpose::Get); !ok) return ok;
     const v4l2::ControlValues none;
     if (controls.which == V4L2_CTRL_WHICH_DEF_VAL) values = &none;
